@@ -1,0 +1,289 @@
+"""`Penstock`: connect, submit, await. The one object that producers hold.
+
+A submit is acknowledged once its row is committed in Postgres. If Redis is away it still
+succeeds: the steward indexes the job as soon as Redis is back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Self
+from uuid import UUID
+
+from pydantic import BaseModel
+from uuid_utils import uuid7
+
+from penstock_client.broker import Broker
+from penstock_client.connections import (
+    POSTGRES_AWAY,
+    REDIS_AWAY,
+    check_redis,
+    close_redis,
+    redis_pool,
+)
+from penstock_client.ledger import JobRow, Ledger, NewJob
+from penstock_client.routing import AnyJob, estimate_tokens, routes_for
+from penstock_client.settings import Settings
+from penstock_client.waiting import Waiter, decode_result
+from penstock_client.workspaces import Workspaces
+from penstock_schemas.catalog import Catalog, catalog
+from penstock_schemas.errors import JobFailed, ResultTimeout, UnknownJob
+from penstock_schemas.ids import JobId, parse_job_id
+from penstock_schemas.jobs import Embed, Envelope
+from penstock_schemas.results import Result
+from penstock_schemas.status import JobState, Lane
+
+logger = logging.getLogger("penstock.client")
+
+#: Jobs recorded in one statement; more are recorded in several.
+SUBMIT_CHUNK = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """A submitted job: its ID is enough to await it from any other process."""
+
+    job_id: JobId
+    workspace: str
+    provider: str
+    output_type: type[BaseModel] | None
+    _penstock: Penstock
+
+    async def result(self, *, timeout_s: float | None = None) -> Result:
+        """The result, whatever it is; raises ResultTimeout. The job goes on after a timeout."""
+        body = await self._penstock.await_body(self.job_id, self.provider, timeout_s)
+        return decode_result(body, self.output_type)
+
+
+class Penstock:
+    """A producer's connection to Penstock.
+
+    Use it as `async with Penstock.connect() as penstock`. Safe to share between tasks of one
+    event loop. Raises Unavailable or ConfigurationError on entry, naming the variable.
+    """
+
+    def __init__(self, settings: Settings, *, models: Catalog) -> None:
+        self.settings = settings
+        self.catalog = models
+        self._ledger: Ledger | None = None
+        self._indexed: list[UUID] = []
+        self._index_seen = asyncio.Event()
+
+    @classmethod
+    def connect(
+        cls,
+        *,
+        redis_url: str | None = None,
+        database_url: str | None = None,
+        settings: Settings | None = None,
+    ) -> Self:
+        """Prepare a connection from `PENSTOCK_*` settings; what is given here goes first."""
+        settings = settings or Settings()
+        given = {"redis_url": redis_url, "database_url": database_url}
+        changes = {name: url for name, url in given.items() if url is not None}
+        return cls(settings.model_copy(update=changes), models=catalog())
+
+    async def __aenter__(self) -> Self:
+        self.settings.require_database()
+        self._redis = redis_pool(self.settings)
+        try:
+            await check_redis(self._redis)
+            self._ledger = await Ledger.connect(self.settings)
+        except BaseException:
+            await close_redis(self._redis)
+            raise
+        self._broker = Broker(self._redis)
+        self.workspaces = Workspaces(self.ledger, self.catalog)
+        self._waiter = Waiter(self._redis, self.ledger)
+        self._waiter.start()
+        self._marker = asyncio.create_task(self._mark_indexed(), name="penstock-mark")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._marker.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._marker
+        await self._waiter.close()
+        with contextlib.suppress(*POSTGRES_AWAY):
+            await self._mark_now()
+        await self.ledger.close()
+        await close_redis(self._redis)
+
+    @property
+    def ledger(self) -> Ledger:
+        """The record behind this connection."""
+        if self._ledger is None:
+            raise RuntimeError("use Penstock as `async with Penstock.connect() as penstock`")
+        return self._ledger
+
+    async def submit(self, job: AnyJob, *, connection: Any = None) -> Handle:
+        """Record and enqueue one job; see `submit_many`."""
+        return (await self.submit_many([job], connection=connection))[0]
+
+    async def submit_many(self, jobs: Sequence[AnyJob], *, connection: Any = None) -> list[Handle]:
+        """Record and enqueue jobs; handles come in the jobs' order.
+
+        Each 10,000 are one statement: all of them are recorded or none. A job whose idempotency
+        key the workspace has used gives the first job's handle. With `connection` (asyncpg, on
+        the same database) the jobs are part of the caller's transaction and start after its
+        commit. Raises UnknownWorkspace, UnknownModel, UnknownProvider, Unavailable.
+        """
+        placed = [await self._place(job) for job in jobs]
+        handles: list[Handle] = []
+        for first in range(0, len(placed), SUBMIT_CHUNK):
+            chunk = placed[first : first + SUBMIT_CHUNK]
+            earlier = await self._record(chunk, connection)
+            for job, new in zip(jobs[first : first + SUBMIT_CHUNK], chunk, strict=True):
+                job_id = JobId(str(earlier.get(new.job_id, new.job_id)))
+                output_type = None if isinstance(job, Embed) else job.output_type
+                handles.append(Handle(job_id, new.workspace, new.provider, output_type, self))
+        return handles
+
+    async def call(self, job: AnyJob, *, timeout_s: float | None = None) -> Result:
+        """Submit a job and await its answer; raises JobFailed when it has none."""
+        handle = await self.submit(job)
+        result = await handle.result(timeout_s=timeout_s)
+        if not result.ok:
+            raise JobFailed(result)
+        return result
+
+    async def result(self, job_id: str, *, timeout_s: float | None = None) -> Result:
+        """The result of any job, by ID; raises UnknownJob, ResultTimeout."""
+        known = parse_job_id(job_id)
+        body = await self.await_body(known, None, timeout_s)
+        return decode_result(body, None)
+
+    async def map(
+        self, jobs: Iterable[AnyJob] | AsyncIterable[AnyJob], *, window: int = 500
+    ) -> AsyncIterator[Result]:
+        """Run any number of jobs with at most `window` under way; results as they complete.
+
+        Memory stays bounded by the window. A failed job is a result like any other.
+        """
+        running: set[asyncio.Task[Result]] = set()
+        source = _chunks(jobs, max(1, window // 4))
+        more = True
+        try:
+            while more or running:
+                while more and len(running) <= window - max(1, window // 4):
+                    chunk = await anext(source, None)
+                    more = chunk is not None
+                    for handle in await self.submit_many(chunk or []):
+                        running.add(asyncio.create_task(handle.result()))
+                if running:
+                    done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                    for task in done:
+                        yield task.result()
+        finally:
+            for task in running:
+                task.cancel()
+
+    async def jobs(
+        self,
+        workspace: str,
+        *,
+        state: JobState | None = None,
+        capability: str | None = None,
+        before: str | None = None,
+        limit: int = 50,
+    ) -> list[JobRow]:
+        """A workspace's jobs, newest first; page on with `before`, the last ID seen."""
+        await self.workspaces.get(workspace)
+        last = UUID(before) if before else None
+        return await self.ledger.jobs(
+            workspace, state=state, capability=capability, before=last, limit=limit
+        )
+
+    async def await_body(
+        self, job_id: JobId, provider: str | None, timeout_s: float | None
+    ) -> bytes:
+        """The encoded result of a job; raises UnknownJob, ResultTimeout."""
+        future = self._waiter.future_of(job_id, provider)
+        try:
+            async with asyncio.timeout(timeout_s):
+                if provider is None and job_id not in await self._waiter.check_ledger([job_id]):
+                    future.cancel()
+                    raise UnknownJob(job_id)
+                return await asyncio.shield(future)
+        except TimeoutError:
+            raise ResultTimeout(job_id, timeout_s or 0) from None
+
+    async def _place(self, job: AnyJob) -> NewJob:
+        config = await self.workspaces.get(job.workspace)
+        routes = routes_for(job, config, self.catalog)
+        provider, model = routes[0].split("/", 1)
+        body = Envelope(routes=routes, job=job).encode()
+        input_tokens, output_tokens = estimate_tokens(job, body, self.catalog)
+        return NewJob(
+            job_id=UUID(int=uuid7().int),
+            workspace=job.workspace,
+            type=job.type,
+            capability=job.capability,
+            provider=provider,
+            model=model,
+            lane=Lane[job.lane.upper()],
+            max_attempts=job.max_attempts,
+            input_tokens=input_tokens,
+            output_tokens=output_tokens,
+            deadline=job.deadline,
+            idempotency_key=job.idempotency_key,
+            skill=job.skill,
+            step=job.step,
+            agent=job.agent,
+            task_type=job.task_type,
+            body=body,
+        )
+
+    async def _record(self, jobs: Sequence[NewJob], connection: Any) -> dict[UUID, UUID]:
+        if connection is not None:
+            return await self.ledger.submit(
+                jobs, connection=connection, index_after=timedelta(seconds=0)
+            )
+        for workspace in {job.workspace for job in jobs}:
+            await self._waiter.listen_to(workspace)
+        earlier = await self.ledger.submit(jobs)
+        try:
+            await self._broker.push(job for job in jobs if job.job_id not in earlier)
+        except REDIS_AWAY as error:
+            logger.warning("submit.index_later", extra={"jobs": len(jobs), "reason": str(error)})
+        else:
+            self._indexed.append(min(job.job_id for job in jobs))
+            self._index_seen.set()
+        return earlier
+
+    async def _mark_indexed(self) -> None:
+        """Tell the record, off the submit's path, which submits the steward may forget."""
+        while True:
+            await self._index_seen.wait()
+            self._index_seen.clear()
+            with contextlib.suppress(*POSTGRES_AWAY):
+                await self._mark_now()
+            await asyncio.sleep(0.05)
+
+    async def _mark_now(self) -> None:
+        done, self._indexed = self._indexed, []
+        if done:
+            await self.ledger.mark_indexed(done)
+
+
+async def _chunks(
+    jobs: Iterable[AnyJob] | AsyncIterable[AnyJob], size: int
+) -> AsyncIterator[list[AnyJob]]:
+    chunk: list[AnyJob] = []
+    async for job in jobs if isinstance(jobs, AsyncIterable) else _each(jobs):
+        chunk.append(job)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+async def _each(jobs: Iterable[AnyJob]) -> AsyncIterator[AnyJob]:
+    for job in jobs:
+        yield job

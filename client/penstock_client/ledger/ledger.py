@@ -1,0 +1,209 @@
+"""Reads and writes of producers and operators. Workers add `open` and `settle` in `attempts.py`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import asyncpg
+import orjson
+
+from penstock_client.connections import POSTGRES_AWAY, close_pool, persistently, postgres_pool
+from penstock_client.entries import Entry, Flow
+from penstock_client.ledger.queries import query
+from penstock_client.ledger.rows import JobRow, NewJob, StandingJob, WorkspaceConfig
+from penstock_client.settings import DATABASE_VARIABLE, Settings
+from penstock_schemas.errors import ConfigurationError, Unavailable
+from penstock_schemas.ids import JobId, WorkspaceId
+from penstock_schemas.status import JobState
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+    Connection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+
+Record = asyncpg.Record
+
+
+class Ledger:
+    """Penstock's tables behind one pool of connections."""
+
+    def __init__(self, pool: asyncpg.Pool, *, deadline_s: float) -> None:
+        self.pool = pool
+        self.deadline_s = deadline_s
+
+    @classmethod
+    async def connect(cls, settings: Settings, *, max_size: int = 10) -> Ledger:
+        """Open a pool; raises Unavailable or ConfigurationError, naming the variable."""
+        return cls(await postgres_pool(settings, max_size=max_size), deadline_s=settings.deadline_s)
+
+    async def close(self) -> None:
+        """Close the pool, within seconds even when Postgres does not answer."""
+        await close_pool(self.pool)
+
+    async def fetch(
+        self, name: str, *args: Any, connection: Connection | None = None
+    ) -> list[Record]:
+        """Run a named query once, within the deadline; on `connection` when one is given."""
+        if connection is not None:
+            return await connection.fetch(query(name), *args, timeout=self.deadline_s)
+        acquired = await self.pool.acquire(timeout=self.deadline_s)
+        try:
+            return await acquired.fetch(query(name), *args, timeout=self.deadline_s)
+        except (TimeoutError, asyncio.CancelledError):
+            # A half-open connection would hang again while it is given back.
+            acquired.terminate()
+            raise
+        finally:
+            await self.pool.release(acquired, timeout=self.deadline_s)
+
+    async def fetch_safely(self, name: str, *args: Any) -> list[Record]:
+        """Run a query that is safe to repeat; raises Unavailable once Postgres stays away."""
+        try:
+            return await persistently(
+                lambda: self.fetch(name, *args), away=POSTGRES_AWAY, for_s=self.deadline_s
+            )
+        except asyncpg.UndefinedTableError:
+            raise ConfigurationError(
+                f"{DATABASE_VARIABLE}: this database has no Penstock tables; run `penstock migrate`"
+            ) from None
+        except POSTGRES_AWAY as error:
+            detail = str(error) or type(error).__name__
+            raise Unavailable("Postgres", detail, variable=DATABASE_VARIABLE) from None
+
+    async def submit(
+        self,
+        jobs: Sequence[NewJob],
+        *,
+        connection: Connection | None = None,
+        index_after: timedelta = timedelta(seconds=5),
+    ) -> dict[UUID, UUID]:
+        """Record jobs in one round trip; returns {ID: first job's ID} for repeated keys.
+
+        Atomic and idempotent: the same IDs can be submitted again after a lost connection. On the
+        caller's own `connection` it is part of the caller's transaction.
+        """
+        args = (*_columns(jobs), index_after.total_seconds())
+        if connection is None:
+            rows = await self.fetch_safely("submit", *args)
+        else:
+            rows = await self.fetch("submit", *args, connection=connection)
+        first: dict[UUID, UUID | None] = {row["id"]: row["first_id"] for row in rows}
+        for job in jobs if first else ():
+            if job.job_id in first and first[job.job_id] is None:
+                key = (job.workspace, job.idempotency_key)
+                found = await self.fetch("find_by_key", *key, connection=connection)
+                first[job.job_id] = found[0]["id"] if found else job.job_id
+        return {job_id: known for job_id, known in first.items() if known is not None}
+
+    async def mark_indexed(self, first_ids: Sequence[UUID]) -> None:
+        """Forget submits whose jobs are in the index."""
+        await self.fetch("indexed", first_ids)
+
+    async def results(
+        self, job_ids: Sequence[UUID]
+    ) -> dict[UUID, tuple[JobState, WorkspaceId, bytes | None]]:
+        """State, workspace and encoded result of each job that exists."""
+        rows = await self.fetch_safely("results", job_ids)
+        return {row["id"]: (JobState(row["state"]), row["workspace"], row["body"]) for row in rows}
+
+    async def jobs(
+        self,
+        workspace: str,
+        *,
+        state: JobState | None = None,
+        capability: str | None = None,
+        before: UUID | None = None,
+        limit: int = 50,
+    ) -> list[JobRow]:
+        """A workspace's jobs, newest first; page on with `before`, the last ID seen."""
+        rows = await self.fetch_safely("list_jobs", workspace, state, capability, before, limit)
+        return [_job_row(row) for row in rows]
+
+    async def attempts(self, job_id: UUID) -> list[Record]:
+        """Every attempt of a job, in order."""
+        return await self.fetch_safely("job_attempts", job_id)
+
+    async def usage_by_model(self, workspace: str, since: datetime) -> list[Record]:
+        """Calls, tokens and cost of a workspace by provider and model."""
+        return await self.fetch_safely("usage_by_model", workspace, since)
+
+    async def create_workspace(
+        self, workspace: str, *, routing: dict[str, Any], monthly_tokens: int | None
+    ) -> bool:
+        """Create a workspace; False when it exists already, which changes nothing."""
+        args = (workspace, orjson.dumps(routing).decode(), monthly_tokens)
+        return bool(await self.fetch_safely("create_workspace", *args))
+
+    async def workspaces(self, workspace: str | None = None) -> list[WorkspaceConfig]:
+        """All workspaces, or the one of that name."""
+        return [_config(row) for row in await self.fetch_safely("workspaces", workspace)]
+
+    async def standing(self, name: str, *args: Any) -> list[StandingJob]:
+        """Run one of the queries that tell where jobs stand."""
+        return [_standing(row) for row in await self.fetch(name, *args)]
+
+
+def _columns(jobs: Sequence[NewJob]) -> tuple[Any, ...]:
+    ids = [job.job_id for job in jobs]
+    return (
+        ids,
+        [job.workspace for job in jobs],
+        [job.type for job in jobs],
+        [job.capability for job in jobs],
+        [job.provider for job in jobs],
+        [job.model for job in jobs],
+        [job.lane for job in jobs],
+        [job.max_attempts for job in jobs],
+        [job.input_tokens for job in jobs],
+        [job.output_tokens for job in jobs],
+        [job.deadline for job in jobs],
+        [job.idempotency_key for job in jobs],
+        [job.skill for job in jobs],
+        [job.step for job in jobs],
+        [job.agent for job in jobs],
+        [job.task_type for job in jobs],
+        [job.body for job in jobs],
+        min(ids),
+        max(ids),
+    )
+
+
+def _standing(row: Record) -> StandingJob:
+    entry = Entry(
+        row["id"], row["input_tokens_est"], row["output_tokens_est"], row["placement_version"]
+    )
+    return StandingJob(
+        job_id=row["id"],
+        provider=row["provider"],
+        state=JobState(row["state"]),
+        fence=row["fence"],
+        flow=Flow(row["workspace"], row["lane"], row["model"]),
+        entry=entry,
+        available_at=row["available_at"],
+    )
+
+
+def _config(row: Record) -> WorkspaceConfig:
+    routing: dict[str, Any] = orjson.loads(row["routing"])
+    return WorkspaceConfig(
+        workspace=WorkspaceId(row["id"]),
+        routing={
+            capability: (routes,) if isinstance(routes, str) else tuple(routes)
+            for capability, routes in routing.items()
+        },
+        monthly_tokens=row["default_token_budget"],
+        tokens_used=row["tokens_used"],
+        budget_resets_at=row["budget_reset_at"],
+        created_at=row["created_at"],
+    )
+
+
+def _job_row(row: Record) -> JobRow:
+    fields: dict[str, Any] = dict(row.items())
+    job_id = JobId(str(fields.pop("id")))
+    state = JobState(fields.pop("state"))
+    return JobRow(job_id=job_id, state=state, **fields)

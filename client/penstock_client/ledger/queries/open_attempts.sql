@@ -1,0 +1,48 @@
+-- Open the attempts of one claim: one row each before any request is sent, and the payloads back.
+-- A job is ours when its fence is the one that the index expects (null, or the token of a lease
+-- that lapsed) and it has not been moved. The attempt of a lapsed lease may have been paid: it is
+-- abandoned, with the estimate as its possible cost. Jobs that are not ours are not returned.
+-- $1 job IDs, $2 lapsed fences or null, $3 placement versions, $4 cost if paid of the abandoned
+-- attempt in USD or null, $5 our fence, $6 provider, $7 worker.
+with input as (
+    select * from unnest($1::uuid[], $2::bigint[], $3::smallint[], $4::numeric[])
+        as t (id, lapsed, placement, possible_cost)
+), mine as (
+    update penstock.jobs j
+    set state = 4, fence = $5, attempts = j.attempts + 1,
+        crashes = j.crashes + case when input.lapsed is null then 0 else 1 end,
+        started_at = coalesce(j.started_at, now())
+    from input
+    where j.id = input.id
+      and j.fence is not distinct from input.lapsed
+      and j.placement_version = input.placement
+    returning j.id, j.workspace, j.model, j.attempts, j.tries, j.crashes, j.created_at, j.deadline,
+              j.last_error, j.spent, j.input_tokens_est, j.output_tokens_est,
+              input.lapsed, input.possible_cost
+), abandoned as (
+    update penstock.attempts a
+    set state = 12, finished_at = now(), estimated = true, error_kind = 'interrupted',
+        error_message = 'the worker was lost while the call was open; it may have been paid',
+        input_tokens = mine.input_tokens_est, output_tokens = mine.output_tokens_est,
+        cost_usd = mine.possible_cost
+    from mine
+    where mine.lapsed is not null
+      and a.job_id = mine.id and a.fence = mine.lapsed
+      and case a.state when 1 then true else false end
+    returning a.workspace, a.input_tokens + a.output_tokens as tokens
+), opened as (
+    insert into penstock.attempts (job_id, number, workspace, provider, model, worker, fence, state)
+    select id, attempts, workspace, $6, model, $7, $5, 1 from mine
+), counted as (
+    update penstock.llm_configs c
+    set tokens_used_this_month = c.tokens_used_this_month + lost.tokens
+    from (select workspace, sum(tokens)::bigint as tokens from abandoned group by 1) lost
+    where c.workspace_id = lost.workspace
+)
+select mine.id, mine.workspace, mine.model, mine.attempts as number, mine.tries, mine.crashes,
+       mine.created_at, mine.deadline, mine.last_error, mine.spent, p.body,
+       coalesce(c.tokens_used_this_month >= c.default_token_budget and c.budget_reset_at > now(),
+                false) as over_budget
+from mine
+join penstock.payloads p on p.job_id = mine.id
+left join penstock.llm_configs c on c.workspace_id = mine.workspace

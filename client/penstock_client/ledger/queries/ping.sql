@@ -1,0 +1,2 @@
+-- Whether Postgres answers.
+select 1

@@ -1,0 +1,5 @@
+-- Where jobs stand, for a worker that claimed what it may not start.
+select id, workspace, provider, model, state, lane, placement_version, input_tokens_est,
+       output_tokens_est, fence, available_at
+from penstock.jobs
+where id = any($1::uuid[])

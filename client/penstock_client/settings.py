@@ -1,0 +1,54 @@
+"""Settings from the environment; read once, by whoever composes a process.
+
+The environment goes first, then a `.env` file in the working directory.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from penstock_schemas.errors import ConfigurationError
+
+REDIS_VARIABLE = "PENSTOCK_REDIS_URL"
+DATABASE_VARIABLE = "PENSTOCK_DATABASE_URL"
+_REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
+_DATABASE_SCHEMES = ("postgresql://", "postgres://")
+
+
+class Settings(BaseSettings):
+    """Where Penstock's servers are, and how patiently they are asked.
+
+    `deadline_s` bounds every await on Redis or Postgres. Set `statement_cache_size` to 0 behind a
+    PgBouncer older than 1.21 in transaction mode; prepared statements are not safe there.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="PENSTOCK_", env_file=".env", extra="ignore", hide_input_in_errors=True
+    )
+
+    redis_url: str | None = None
+    database_url: str | None = None
+    home: Path = Field(default_factory=lambda: Path.home() / ".penstock")
+    deadline_s: float = Field(default=10.0, gt=0)
+    statement_cache_size: int = Field(default=200, ge=0)
+
+    def require_redis(self) -> str:
+        """The Redis URL; raises ConfigurationError that names the variable."""
+        return _checked(self.redis_url, REDIS_VARIABLE, _REDIS_SCHEMES)
+
+    def require_database(self) -> str:
+        """The Postgres URL; raises ConfigurationError that names the variable."""
+        return _checked(self.database_url, DATABASE_VARIABLE, _DATABASE_SCHEMES)
+
+
+def _checked(url: str | None, variable: str, schemes: tuple[str, ...]) -> str:
+    if not url:
+        raise ConfigurationError(
+            f"{variable} is not set: start a stack with `penstock up` and export what it prints"
+        )
+    if not url.startswith(schemes):
+        raise ConfigurationError(f"{variable} must start with {' or '.join(schemes)}")
+    return url

@@ -1,0 +1,1 @@
+"""Penstock over HTTP; see `app.create_app` for what is served."""

@@ -1,0 +1,34 @@
+"""The gateway's command, added to `penstock` through the entry-point group `penstock.commands`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+DRAIN_S = 30
+
+
+def register(app: typer.Typer) -> None:
+    """Adds `penstock gateway` to the command line."""
+    app.command("gateway", epilog="Example: penstock gateway --host 0.0.0.0 --port 8080")(gateway)
+
+
+def gateway(
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
+    ] = 8080,
+) -> None:
+    """Serve Penstock over HTTP until SIGTERM or Ctrl-C; open requests get 30 s to finish."""
+    import uvicorn
+
+    uvicorn.run(
+        "penstock_gateway.app:create_app",
+        factory=True,
+        host=host,
+        port=port,
+        timeout_graceful_shutdown=DRAIN_S,
+    )

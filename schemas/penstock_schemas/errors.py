@@ -1,0 +1,150 @@
+"""The error tree. Each error is one line that names what is wrong and says what to do next.
+
+PenstockError
+├── InvalidJob                 a job, file or option that cannot be accepted   (exit code 2)
+├── ConfigurationError         a setting that is missing or wrong              (exit code 2)
+│   ├── UnknownWorkspace
+│   ├── UnknownProvider
+│   ├── UnknownModel
+│   └── MissingKey
+├── Unavailable                Redis or Postgres does not answer               (exit code 1)
+├── UnknownJob                 no job has this ID                              (exit code 1)
+├── ResultTimeout              the job is still running; ask again             (exit code 1)
+├── JobFailed                  the job ended without a result                  (exit code 1)
+└── ProviderError              one attempt failed at a provider
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from penstock_schemas.results import Result
+    from penstock_schemas.status import ErrorKind
+
+
+class PenstockError(Exception):
+    """The root of everything that Penstock raises on purpose."""
+
+    #: The exit code of a command that ends with this error.
+    exit_code = 1
+
+
+class InvalidJob(PenstockError):
+    """A job, input file or option that cannot be accepted; names the field, line or option."""
+
+    exit_code = 2
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class ConfigurationError(PenstockError):
+    """A setting that is missing or wrong; names the variable or option."""
+
+    exit_code = 2
+
+
+class UnknownWorkspace(ConfigurationError):
+    """No workspace has this name."""
+
+    def __init__(self, workspace: str) -> None:
+        super().__init__(
+            f"workspace: {workspace!r} does not exist; "
+            f"create it with `penstock workspace create {workspace}`"
+        )
+        self.workspace = workspace
+
+
+class UnknownProvider(ConfigurationError):
+    """The catalogue has no provider of this name."""
+
+    def __init__(self, provider: str, known: tuple[str, ...] = ()) -> None:
+        listed = f"; known providers: {', '.join(known)}" if known else ""
+        super().__init__(f"provider: {provider!r} is not in the catalogue{listed}")
+        self.provider = provider
+
+
+class UnknownModel(ConfigurationError):
+    """The name cannot be resolved to a provider's model."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__(
+            f"model: {model!r} names no provider; write it as provider/model, "
+            "for example openai/gpt-4o-mini"
+        )
+        self.model = model
+
+
+class MissingKey(ConfigurationError):
+    """No API key is set for a provider; names the variables that would be read."""
+
+    def __init__(self, provider: str, variables: tuple[str, ...]) -> None:
+        listed = " or ".join(variables) or f"a key for {provider}"
+        super().__init__(f"provider {provider} has no key: set {listed} for its workers")
+        self.provider = provider
+        self.variables = variables
+
+
+class Unavailable(PenstockError):
+    """Redis or Postgres did not answer in time; safe to try again."""
+
+    def __init__(self, service: str, detail: str, *, variable: str | None = None) -> None:
+        hint = f" (from {variable})" if variable else ""
+        super().__init__(f"{service} does not answer{hint}: {detail}")
+        self.service = service
+
+
+class UnknownJob(PenstockError):
+    """No job has this ID in this ledger."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"job {job_id} does not exist in this ledger")
+        self.job_id = job_id
+
+
+class ResultTimeout(PenstockError):
+    """The job had no result within the time given. It goes on; await it again by its ID."""
+
+    def __init__(self, job_id: str, timeout_s: float) -> None:
+        super().__init__(f"job {job_id} has no result after {timeout_s:g} s; it is still running")
+        self.job_id = job_id
+        self.timeout_s = timeout_s
+
+
+class JobFailed(PenstockError):
+    """The job ended as failed, cancelled or expired; `result` has its error and its cost."""
+
+    def __init__(self, result: Result) -> None:
+        reason = result.error.message if result.error else result.status.label
+        super().__init__(f"job {result.job_id} {result.status.label}: {reason}")
+        self.result = result
+
+
+class ProviderError(PenstockError):
+    """One attempt that failed at a provider, classified by meaning.
+
+    `possibly_billed` is true where the request may have reached the provider and its answer was
+    lost; `retry_after_s` is the provider's own hint, in seconds.
+    """
+
+    def __init__(
+        self,
+        kind: ErrorKind,
+        message: str,
+        *,
+        provider: str,
+        status: int | None = None,
+        code: str | None = None,
+        retry_after_s: float | None = None,
+        possibly_billed: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.provider = provider
+        self.status = status
+        self.code = code
+        self.retry_after_s = retry_after_s
+        self.possibly_billed = possibly_billed

@@ -1,0 +1,265 @@
+"""Typed jobs, and the versioned envelope in which one travels from the client to a worker.
+
+A job is frozen and complete: a worker needs nothing but the envelope and its provider's key to
+run it. Field names are the public surface; each type refuses fields that it does not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PrivateAttr,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from penstock_schemas.errors import InvalidJob
+from penstock_schemas.messages import Message, Tool, ToolChoice
+
+Tag = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Label = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+JsonSchema = dict[str, JsonValue]
+_JobT = TypeVar("_JobT", bound="JobFields")
+
+
+class JobFields(BaseModel):
+    """What every job has. Times are in seconds; `None` means the workspace's or provider's default.
+
+    `model` pins one `provider/model`; otherwise the workspace's routing for `capability` decides.
+    The same `idempotency_key` in one workspace always gives the first job. `deadline` ends a job
+    that has not finished by then; `max_attempts` counts calls that failed, not waits.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True, hide_input_in_errors=True
+    )
+
+    workspace: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
+    capability: Tag
+    model: Tag | None = None
+
+    timeout_s: float | None = Field(default=None, gt=0, le=3600)
+    max_attempts: int = Field(default=5, ge=1, le=50)
+    deadline: datetime | None = None
+    lane: Literal["interactive", "bulk", "background"] = "interactive"
+    idempotency_key: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = None
+
+    skill: Tag | None = None
+    step: Tag | None = None
+    agent: Tag | None = None
+    task_type: Tag | None = None
+    task_description: str | None = None
+    session_key: Tag | None = None
+    metadata: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("deadline")
+    @classmethod
+    def _aware(cls, value: datetime | None) -> datetime | None:
+        if value is not None and value.tzinfo is None:
+            raise PydanticCustomError("naive_deadline", "needs a time zone")
+        return value
+
+
+class _TextFields(JobFields):
+    """What jobs share that ask a model for text: input, tools and sampling parameters."""
+
+    prompt: Annotated[str, StringConstraints(min_length=1)] | None = None
+    messages: tuple[Message, ...] | None = Field(default=None, min_length=1)
+    system: str | None = None
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice | None = None
+    output_schema: JsonSchema | None = Field(default=None, alias="schema")
+    json_output: bool = Field(default=False, alias="json")
+
+    max_tokens: int | None = Field(default=None, ge=1)
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
+    frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
+    cache_system: bool = False
+
+    _output_type: type[BaseModel] | None = PrivateAttr(default=None)
+
+    @property
+    def output_type(self) -> type[BaseModel] | None:
+        """The pydantic model given as `schema=` in this process; it does not travel."""
+        return self._output_type
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _schema_of_model(cls, data: Any, handler: Any) -> Any:
+        """Take a pydantic model for `schema=`: keep it for the result, store its JSON Schema."""
+        given = _given_schema(data)
+        if given is None:
+            return handler(data)
+        fields = {k: v for k, v in data.items() if k not in ("schema", "output_schema")}
+        job = handler(fields | {"schema": given.model_json_schema()})
+        job._output_type = given  # noqa: SLF001 - its own
+        return job
+
+    @model_validator(mode="after")
+    def _one_input(self) -> _TextFields:
+        if self.prompt is not None and self.messages is not None:
+            raise PydanticCustomError("two_inputs", "prompt and messages exclude each other")
+        if not self.has_input:
+            raise PydanticCustomError("no_input", "{needed}", {"needed": self.needs_input})
+        if self.tool_choice is not None and not self.tools:
+            raise PydanticCustomError("no_tools", "tool_choice needs tools")
+        return self
+
+    needs_input: ClassVar[str] = "needs prompt or messages"
+
+    @property
+    def has_input(self) -> bool:
+        """Whether there is anything to send."""
+        return self.prompt is not None or self.messages is not None
+
+
+class Generate(_TextFields):
+    """Write text, or JSON when `json` or `schema` is given."""
+
+    type: Literal["generate"] = "generate"
+    capability: Tag = "generate"
+
+
+class Reason(_TextFields):
+    """Think about a question; routed to models that reason well."""
+
+    type: Literal["reason"] = "reason"
+    capability: Tag = "reason"
+
+
+class _OverText(_TextFields):
+    """Jobs that work over a `text`; `prompt` then holds further instructions."""
+
+    text: Annotated[str, StringConstraints(min_length=1)] | None = None
+
+    needs_input: ClassVar[str] = "needs text, prompt or messages"
+
+    @property
+    def has_input(self) -> bool:
+        """Whether there is anything to send."""
+        return self.text is not None or super().has_input
+
+
+class Extract(_OverText):
+    """Fill `schema` (a pydantic model or a JSON Schema) from the input; validated locally."""
+
+    type: Literal["extract"] = "extract"
+    capability: Tag = "extract"
+
+    @model_validator(mode="after")
+    def _has_schema(self) -> Extract:
+        if not self.output_schema:
+            raise PydanticCustomError("no_schema", "schema: a pydantic model or a JSON Schema")
+        return self
+
+
+class Classify(_OverText):
+    """Choose one of `labels`, or any number of them with `multi`."""
+
+    type: Literal["classify"] = "classify"
+    capability: Tag = "classify"
+    labels: tuple[Label, ...] = Field(min_length=1, max_length=1000)
+    multi: bool = False
+
+    @field_validator("labels")
+    @classmethod
+    def _distinct(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) != len(value):
+            raise PydanticCustomError("repeated_label", "labels must be distinct")
+        return value
+
+
+class Embed(JobFields):
+    """Turn each text of `input` into a vector of floats."""
+
+    type: Literal["embed"] = "embed"
+    capability: Tag = "embed"
+    input: tuple[Annotated[str, StringConstraints(min_length=1)], ...] = Field(
+        min_length=1, max_length=2048
+    )
+    dimensions: int | None = Field(default=None, ge=1)
+
+    @field_validator("input", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+
+TextJob = Generate | Reason | Extract | Classify
+Job = Annotated[TextJob | Embed, Field(discriminator="type")]
+JobType = Literal["generate", "reason", "extract", "classify", "embed"]
+JOB_TYPES: dict[JobType, type[Generate | Reason | Extract | Classify | Embed]] = {
+    "generate": Generate,
+    "reason": Reason,
+    "extract": Extract,
+    "classify": Classify,
+    "embed": Embed,
+}
+
+
+class Envelope(BaseModel):
+    """A job as it is stored: its version, and the routes that it may take, best first."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    version: Literal[1] = 1
+    routes: tuple[str, ...]
+    job: Job
+
+    def encode(self) -> bytes:
+        """The envelope as JSON bytes; fields that are `None` are left out."""
+        return self.__pydantic_serializer__.to_json(self, by_alias=True, exclude_none=True)
+
+    @classmethod
+    def decode(cls, body: bytes) -> Envelope:
+        """Read an envelope; raises ValueError for a version or shape that this code lacks."""
+        return cls.model_validate_json(body)
+
+
+def build_job(kind: type[_JobT], fields: Mapping[str, Any]) -> _JobT:
+    """Validate `fields` as a job of type `kind`; raises InvalidJob with one line per mistake."""
+    try:
+        return kind.model_validate(dict(fields))
+    except ValidationError as error:
+        raise invalid_job(error) from None
+
+
+def invalid_job(error: ValidationError) -> InvalidJob:
+    """A pydantic error as one line that names each field."""
+    parts: list[str] = []
+    for detail in error.errors(include_url=False, include_context=False, include_input=False):
+        where = ".".join(str(part) for part in detail["loc"] if part not in JOB_TYPES)
+        what = _PLAINER.get(detail["type"], detail["msg"])
+        parts.append(f"{where}: {what}" if where else what)
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]["loc"]
+    return InvalidJob("; ".join(parts), field=str(first[-1]) if first else None)
+
+
+_PLAINER = {
+    "too_short": "must not be empty",
+    "string_too_short": "must not be empty",
+    "missing": "is required",
+    "extra_forbidden": "is not a field of this job",
+}
+
+
+def _given_schema(data: Any) -> type[BaseModel] | None:
+    if not isinstance(data, dict):
+        return None
+    fields = cast("dict[str, Any]", data)
+    given = fields.get("schema", fields.get("output_schema"))
+    return given if isinstance(given, type) and issubclass(given, BaseModel) else None

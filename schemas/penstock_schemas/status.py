@@ -1,0 +1,145 @@
+"""The closed sets: a job's states with their transitions, lanes, attempt states, error kinds.
+
+States and lanes are stored as small integers in Postgres; the numbers here are part of the schema
+and never change meaning.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+
+
+class JobState(IntEnum):
+    """Where a job stands. Every state from `SUCCEEDED` on is terminal and final for callers."""
+
+    QUEUED = 1
+    DEFERRED = 2
+    BLOCKED = 3
+    RUNNING = 4
+    SUCCEEDED = 10
+    FAILED = 11
+    CANCELLED = 12
+    EXPIRED = 13
+
+    @property
+    def label(self) -> str:
+        """The state's public name, in lower case."""
+        return self.name.lower()
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a job in this state has its result."""
+        return self >= JobState.SUCCEEDED
+
+    @classmethod
+    def parse(cls, label: str) -> JobState:
+        """The state of a public name; raises ValueError that lists the names."""
+        try:
+            return cls[label.upper()]
+        except KeyError:
+            names = ", ".join(state.label for state in cls)
+            raise ValueError(f"unknown state {label!r}: expected one of {names}") from None
+
+
+_LIVE = frozenset(
+    {
+        JobState.QUEUED,
+        JobState.DEFERRED,
+        JobState.RUNNING,
+        JobState.FAILED,
+        JobState.CANCELLED,
+        JobState.EXPIRED,
+    }
+)
+
+#: State -> the states it may become. Terminal states lead nowhere; a requeue is a new epoch.
+TRANSITIONS: dict[JobState, frozenset[JobState]] = {
+    JobState.BLOCKED: frozenset(
+        {JobState.QUEUED, JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED}
+    ),
+    JobState.QUEUED: _LIVE - {JobState.QUEUED},
+    JobState.DEFERRED: _LIVE - {JobState.DEFERRED},
+    JobState.RUNNING: _LIVE | {JobState.SUCCEEDED},
+    JobState.SUCCEEDED: frozenset(),
+    JobState.FAILED: frozenset(),
+    JobState.CANCELLED: frozenset(),
+    JobState.EXPIRED: frozenset(),
+}
+
+
+class Lane(IntEnum):
+    """Which share of a provider a job runs in; a smaller number is nearer to a waiting person."""
+
+    INTERACTIVE = 0
+    BULK = 1
+    BACKGROUND = 2
+
+    @property
+    def label(self) -> str:
+        """The lane's public name, in lower case."""
+        return self.name.lower()
+
+
+class AttemptState(IntEnum):
+    """What became of one attempt. `OPEN` stands in Postgres before the request is sent."""
+
+    OPEN = 1
+    #: Given back before the request was sent: never billed, not part of usage.
+    RETURNED = 2
+    SUCCEEDED = 10
+    FAILED = 11
+    #: Its worker was lost after the attempt was opened: the call may have been paid.
+    ABANDONED = 12
+
+    @property
+    def label(self) -> str:
+        """The state's public name, in lower case."""
+        return self.name.lower()
+
+
+class FinishReason(StrEnum):
+    """Why a model stopped, the same for every provider."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    TOOL_CALLS = "tool_calls"
+    CONTENT_FILTER = "content_filter"
+    REFUSAL = "refusal"
+    #: The provider paused a long turn and expects to be asked to go on.
+    PAUSE = "pause"
+    #: The provider named a reason that this version does not know.
+    UNKNOWN = "unknown"
+
+
+class ErrorKind(StrEnum):
+    """What went wrong, by meaning. `outcome.py` decides by this alone, never by message text."""
+
+    # What providers answer.
+    RATE_LIMITED = "rate_limited"
+    REQUEST_EXCEEDS_LIMIT = "request_exceeds_limit"
+    QUOTA_EXHAUSTED = "quota_exhausted"
+    AUTHENTICATION = "authentication"
+    PERMISSION = "permission"
+    MODEL_NOT_FOUND = "model_not_found"
+    OVERLOADED = "overloaded"
+    SLOW_DOWN = "slow_down"
+    SERVER_ERROR = "server_error"
+    CONTEXT_LENGTH = "context_length"
+    CONTENT_FILTER = "content_filter"
+    REFUSAL = "refusal"
+    INVALID_REQUEST = "invalid_request"
+    # What the wire did.
+    CONNECT_ERROR = "connect_error"
+    INTERRUPTED = "interrupted"
+    MALFORMED_ANSWER = "malformed_answer"
+    # What the answer lacked.
+    LENGTH = "length"
+    INVALID_OUTPUT = "invalid_output"
+    # What Penstock decided.
+    MISSING_KEY = "missing_key"
+    UNSUPPORTED = "unsupported"
+    BUDGET_EXCEEDED = "budget_exceeded"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    POISON = "poison"
+    INTERNAL = "internal"

@@ -1,0 +1,1 @@
+"""The worker: pools that run queued LLM calls against one provider each."""

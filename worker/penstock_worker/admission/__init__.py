@@ -1,0 +1,1 @@
+"""Admission: what decides, on Redis and in one atomic script, which jobs may start now."""

@@ -1,0 +1,198 @@
+"""A worker's side of one provider's index: one typed wrapper for each script."""
+
+from __future__ import annotations
+
+import secrets
+import struct
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from arq.connections import ArqRedis
+
+from penstock_client.entries import Entry, Flow, pack_fence, unpack_fence
+from penstock_client.ledger import StandingJob
+from penstock_client.scripts import Argument, Script
+from penstock_schemas.ids import Fence
+from penstock_schemas.keys import ProviderKeys, done_channel
+from penstock_worker.leases import LEASE_S, Lease
+
+#: Results stay in Redis this long; Postgres has them for good.
+RESULT_TTL_S = 3600
+#: Larger results are read from Postgres.
+CACHED_RESULT_BYTES = 65_536
+_TAKE_BACK = 200
+
+
+def worker_script(name: str, *, salt: str = "") -> Script:
+    """A script of this distribution, by file name."""
+    source = files("penstock_worker.admission").joinpath("lua", f"{name}.lua")
+    return Script(source, salt=salt)
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What a claim gave: leases, or none because the index is not open.
+
+    `wait_ms` is the time until the next waiting job falls due, None when none waits.
+    """
+
+    open: bool
+    leases: tuple[Lease, ...] = ()
+    wait_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Give a lease back: the job has its result, which is cached and announced."""
+
+    lease: Lease
+    workspace: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Give a lease back: the job queues again, now or after `wait_ms`."""
+
+    lease: Lease
+    wait_ms: int
+    flow: Flow
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Give a lease back: this index has no more to do with the job."""
+
+    lease: Lease
+
+
+Release = Done | Again | Drop
+
+
+class ProviderIndex:
+    """One provider's index on Redis. Every method raises redis errors when Redis is away."""
+
+    def __init__(self, redis: ArqRedis, provider: str) -> None:
+        self.keys = ProviderKeys(provider)
+        self.provider = provider
+        self._redis = redis
+        # Salted, so that each provider's first claim on a new server meets NOSCRIPT by itself.
+        self._claim = worker_script("claim", salt=provider)
+        self._release = worker_script("release")
+        self._reindex = worker_script("reindex")
+        self._epoch = worker_script("epoch")
+        self._stash = worker_script("stash")
+
+    async def claim(self, slots: int) -> Claimed:
+        """Lease up to `slots` jobs in fair order, in one round trip."""
+        fence = Fence(secrets.randbits(62) | 1)
+        asked_at = time.monotonic()
+        args: list[Argument] = [slots, pack_fence(fence), int(LEASE_S * 1000), _TAKE_BACK]
+        reply: list[Any] = await self._claim(
+            self._redis, self.keys.epoch, args, on_new_server=self.check_server
+        )
+        if reply[0] == 0:
+            return Claimed(open=False)
+        names: list[bytes] = reply[3]
+        flows = [Flow.parse(name.decode()) for name in names]
+        epoch = reply[2].decode()
+        expires_at = asked_at + LEASE_S
+        items: list[Any] = reply[4:]
+        leases: list[Lease] = []
+        for at in range(0, len(items), 3):
+            entry = Entry.unpack(items[at])
+            lapsed = Fence(unpack_fence(items[at + 1])) if items[at + 1] else None
+            flow: Flow = flows[int(items[at + 2]) - 1]
+            leases.append(Lease(entry.job_id, fence, entry, flow, lapsed, epoch, expires_at))
+        wait_ms: int = reply[1]
+        return Claimed(True, tuple(leases), None if wait_ms < 0 else wait_ms)
+
+    async def release(self, releases: Sequence[Release]) -> None:
+        """Give leases back in one round trip; results are cached and announced."""
+        args: list[Argument] = [self.keys.wake, RESULT_TTL_S, self.provider]
+        for release in releases:
+            args += (release.lease.key, release.lease.token, *_release_args(release))
+        if releases:
+            await self._release(self._redis, self.keys.epoch, args)
+
+    async def reindex(
+        self, jobs: Sequence[StandingJob], *, now: float, lapsed: bool = False, wake: bool = True
+    ) -> int:
+        """Put jobs that Postgres knows into the index, unless they are leased.
+
+        `now` is a Unix time. With `lapsed` each job's fence is that of a lease that ran out.
+        Returns how many were put in.
+        """
+        args: list[Argument] = [self.keys.wake if wake else ""]
+        for job in jobs:
+            available = job.available_at.timestamp() if job.available_at else 0.0
+            token = pack_fence(job.fence) if lapsed and job.fence is not None else b""
+            wait_ms = max(0, int((available - now) * 1000))
+            args += (job.entry.pack(), job.flow.name, wait_ms, token)
+        return await self._reindex(self._redis, self.keys.epoch, args) if jobs else 0
+
+    async def stash(self, settlements: bytes, leases: Sequence[Lease], *, hold_ms: int) -> bytes:
+        """Keep settlements that Postgres cannot take now, and hold their leases meanwhile."""
+        args: list[Argument] = [settlements, hold_ms]
+        for lease in leases:
+            args += (lease.key, lease.token)
+        return await self._stash(self._redis, self.keys.epoch, args)
+
+    async def unstash(self, entry: bytes) -> None:
+        """Forget stashed settlements: they are in Postgres."""
+        await self._redis.xdel(self.keys.unsettled, entry)
+
+    async def server_run(self) -> str:
+        """The ID of the Redis server's present run: a restart changes it."""
+        info: dict[str, Any] = await self._redis.info("server")  # pyright: ignore[reportUnknownMemberType]
+        return str(info["run_id"])
+
+    async def check_server(self) -> str:
+        """Close the index if it was opened under another run of the server; returns its state."""
+        return await self._operate("check", await self.server_run())
+
+    async def begin_rebuild(self, epoch: str) -> str:
+        """Start a rebuild, or join the one under way; returns its epoch."""
+        return await self._operate("begin", epoch, await self.server_run())
+
+    async def finish_rebuild(self, epoch: str) -> str:
+        """Open the index for claims; returns its state, which may be that of a later rebuild."""
+        return await self._operate("open", epoch, self.keys.wake)
+
+    async def state(self) -> str:
+        """`open`, `rebuilding`, `stale`, or empty when there is no index at all."""
+        hget: Any = self._redis.hget
+        state: bytes | None = await hget(self.keys.epoch, "state")
+        return (state or b"").decode()
+
+    async def unheld(self, job_ids: Sequence[bytes]) -> set[bytes]:
+        """Which of these jobs nobody holds a lease on."""
+        reply = await self._epoch(self._redis, self.keys.epoch, ["unheld", *job_ids])
+        return set(reply)
+
+    async def _operate(self, operation: str, *args: Argument) -> str:
+        reply: bytes = await self._epoch(self._redis, self.keys.epoch, [operation, *args])
+        return reply.decode()
+
+
+def record_rest(lease: Lease) -> bytes:
+    """A lease's record without its token, for a heartbeat that has to write it again.
+
+    The place is not known to workers: a job whose record was lost queues at the front.
+    """
+    return lease.entry.pack()[16:] + struct.pack(">d", 0.0) + lease.flow.name.encode()
+
+
+def _release_args(release: Release) -> tuple[Argument, Argument, Argument, Argument]:
+    match release:
+        case Done(lease, workspace, body):
+            cached = body if len(body) <= CACHED_RESULT_BYTES else b""
+            return "done", str(lease.job_id), done_channel(workspace), cached
+        case Again(_, wait_ms, flow, entry):
+            return "again", wait_ms, entry.pack()[16:], flow.name
+        case Drop():
+            return "drop", "", "", ""

@@ -1,0 +1,28 @@
+-- Renew the leases of one worker.
+-- KEYS[1] epoch.  ARGV: lease in ms, worker name, then for each job: id, token, rest of its record
+-- (tail, place, flow), and '1' when it was claimed under an earlier epoch, else ''.
+-- A job of an earlier epoch that nobody holds is leased again: the index was lost, not the lease.
+-- So is one that lapsed and that nobody has claimed since. Returns {state, epoch, lost id, ...}.
+local expiry = now_ms() + tonumber(ARGV[1])
+local epoch = redis.call('HMGET', KEYS[1], 'state', 'id')
+local out = { epoch[1] or '', epoch[2] or '' }
+redis.call('ZADD', base .. 'workers', now_ms(), ARGV[2])
+for at = 3, #ARGV, 4 do
+  local id, token, rest, earlier = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+  local record = redis.call('HGET', base .. 'held', id)
+  if record then
+    if string.sub(record, 1, 8) == token then
+      redis.call('ZADD', base .. 'leases', expiry, id)
+    else
+      out[#out + 1] = id
+    end
+  elseif earlier == '1' or redis.call('HGET', base .. 'lapsed', id) == token then
+    redis.call('HDEL', base .. 'lapsed', id)
+    redis.call('ZREM', base .. 'q:' .. string.sub(rest, 19), id .. string.sub(rest, 1, 10))
+    redis.call('HSET', base .. 'held', id, token .. rest)
+    redis.call('ZADD', base .. 'leases', expiry, id)
+  else
+    out[#out + 1] = id
+  end
+end
+return out

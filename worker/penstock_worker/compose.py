@@ -1,0 +1,134 @@
+"""The composition root of worker and steward processes: settings in, a running object out."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import secrets
+import socket
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+
+from arq.connections import ArqRedis
+
+from penstock_client.connections import check_redis, close_redis, redis_pool
+from penstock_client.ledger import Ledger, pending_migrations
+from penstock_client.settings import DATABASE_VARIABLE, Settings
+from penstock_schemas.catalog import catalog
+from penstock_schemas.errors import ConfigurationError
+from penstock_worker.admission.index import ProviderIndex
+from penstock_worker.credentials import access_to
+from penstock_worker.execute import Executor
+from penstock_worker.heartbeat import Heartbeat
+from penstock_worker.leases import Held
+from penstock_worker.pool import ProviderWorker
+from penstock_worker.providers.http import AiohttpTransport, Sender
+from penstock_worker.providers.registry import adapter_for
+from penstock_worker.steward import Steward
+from penstock_worker.wake import Wake
+
+
+def process_name() -> str:
+    """A name for this process that no other has: host, process ID, and something random."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(2)}"
+
+
+async def run_worker(
+    provider_name: str,
+    settings: Settings,
+    variables: Mapping[str, str],
+    *,
+    concurrency: int | None,
+    drain_s: float,
+    handle_signals: bool = True,
+) -> None:
+    """Run one worker of a provider until SIGTERM or SIGINT, then drain it.
+
+    Raises ConfigurationError, MissingKey, UnknownProvider or Unavailable before it starts.
+    """
+    models = catalog()
+    provider = models.provider(provider_name)
+    adapter = adapter_for(provider)
+    access = access_to(provider, variables)
+    slots = concurrency or provider.max_concurrency
+    async with (
+        _servers(settings) as (redis, ledger),
+        Sender(AiohttpTransport(max_connections=slots)) as sender,
+    ):
+        name, held = process_name(), Held()
+        index = ProviderIndex(redis, provider.name)
+        worker: ProviderWorker | None = None
+        worker = ProviderWorker(
+            name=name,
+            index=index,
+            ledger=ledger,
+            executor=Executor(
+                provider=provider,
+                adapter=adapter,
+                access=access,
+                sender=sender,
+                models=models,
+                draining=lambda: worker is not None and not worker.allow_pick_jobs,
+                jitter=random.random,
+            ),
+            heartbeat=Heartbeat(
+                settings.require_redis(),
+                provider=provider.name,
+                worker=name,
+                held=held,
+                deadline_s=settings.deadline_s,
+            ),
+            held=held,
+            wake=Wake(redis, index.keys.wake),
+            max_jobs=slots,
+            drain_s=drain_s,
+            redis_pool=redis,
+            handle_signals=handle_signals,
+        )
+        await _until_stopped(worker)
+
+
+async def run_steward(settings: Settings, *, handle_signals: bool = True) -> None:
+    """Run one steward until SIGTERM or SIGINT. Raises before it starts as `run_worker` does."""
+    providers = [provider.name for provider in catalog().providers]
+    async with _servers(settings) as (redis, ledger):
+        steward = Steward(
+            name=process_name(),
+            redis=redis,
+            ledger=ledger,
+            providers=providers,
+            handle_signals=handle_signals,
+        )
+        await _until_stopped(steward)
+
+
+@asynccontextmanager
+async def _servers(settings: Settings) -> AsyncGenerator[tuple[ArqRedis, Ledger]]:
+    """Redis and a migrated Postgres, checked; closed at the end."""
+    ledger = await Ledger.connect(settings, max_size=8)
+    try:
+        async with ledger.pool.acquire() as connection:
+            missing = await pending_migrations(connection)
+        if missing:
+            raise ConfigurationError(
+                f"{DATABASE_VARIABLE}: this database lacks {', '.join(missing)}; "
+                "run `penstock migrate`"
+            )
+        redis = redis_pool(settings)
+        try:
+            await check_redis(redis)
+            yield redis, ledger
+        finally:
+            await close_redis(redis)
+    finally:
+        await ledger.close()
+
+
+async def _until_stopped(worker: ProviderWorker | Steward) -> None:
+    try:
+        await worker.async_run()
+    except asyncio.CancelledError:
+        pass  # how arq ends a worker
+    finally:
+        await worker.close()

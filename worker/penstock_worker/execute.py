@@ -1,0 +1,409 @@
+"""The life of one attempt: plan -> send -> parse -> decide -> a settlement. Reads top to bottom.
+
+Whatever happens, an attempt ends in exactly one settlement; nothing here writes anywhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import httpx
+from pydantic import ValidationError
+
+from penstock_schemas.catalog import Catalog, Model, Provider
+from penstock_schemas.errors import PenstockError, ProviderError
+from penstock_schemas.ids import WorkspaceId
+from penstock_schemas.jobs import Embed, Envelope
+from penstock_schemas.results import ErrorInfo, Result
+from penstock_schemas.status import AttemptState, ErrorKind, JobState
+from penstock_schemas.usage import Usage
+from penstock_worker.attempts import Attempt, Settlement
+from penstock_worker.credentials import Access
+from penstock_worker.leases import Lease
+from penstock_worker.outcome import POISON_CRASHES, Reroute, Retry, decide
+from penstock_worker.pricing import cost_usd, estimate_usd
+from penstock_worker.providers.failures import InvalidAnswer
+from penstock_worker.providers.http import Sender, Timeout, possibly_sent
+from penstock_worker.providers.protocol import Adapter, Answer, Built, Call
+
+logger = logging.getLogger("penstock.worker")
+
+SIMULATED_HEADER = "x-penstock-simulated"
+_CONNECT_S = 10.0
+#: A job that this code cannot read may be readable for a newer worker: it waits, in seconds.
+_UNREADABLE_WAIT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything a call needs, before it is sent."""
+
+    envelope: Envelope
+    call: Call
+    built: Built
+    timeout: Timeout
+
+
+class NotStarted(Exception):
+    """The attempt goes back unsent: its lease ran out, the worker drains, or it is unreadable."""
+
+    def __init__(self, wait_s: float = 0.0) -> None:
+        super().__init__()
+        self.wait_s = wait_s
+
+
+@dataclass(slots=True)
+class Progress:
+    """What is known of an attempt while it runs; what a failure is settled with."""
+
+    started: float
+    model: Model
+    envelope: Envelope | None = None
+    sent: bool = False
+    status: int | None = None
+    simulated: bool = False
+
+
+class Executor:
+    """Runs attempts of one provider with one key. Shared by all attempts of a worker."""
+
+    def __init__(
+        self,
+        *,
+        provider: Provider,
+        adapter: Adapter,
+        access: Access,
+        sender: Sender,
+        models: Catalog,
+        draining: Callable[[], bool],
+        jitter: Callable[[], float],
+    ) -> None:
+        self._provider = provider
+        self._adapter = adapter
+        self._access = access
+        self._sender = sender
+        self._models = models
+        self._draining = draining
+        self._jitter = jitter
+        self._by_name: dict[str, Model] = {}
+
+    async def run(self, attempt: Attempt) -> Settlement:
+        """Run one attempt to its settlement; a cancelled one is settled as possibly paid."""
+        progress = Progress(time.monotonic(), self._model(attempt.model))
+        try:
+            plan = self._plan(attempt, progress)
+            response = await self._send(attempt, plan, progress)
+            answer = self._parse(plan, response)
+        except NotStarted as reason:
+            return _returned(attempt, reason.wait_s)
+        except ProviderError as error:
+            return self._failed(attempt, progress, error)
+        except asyncio.CancelledError:
+            return self._cut_off(attempt, progress)
+        except Exception as error:
+            logger.exception("attempt.internal_error", extra={"job_id": attempt.job_id})
+            message = f"{type(error).__name__} in Penstock; please report it"
+            return self._failed(attempt, progress, self._error(ErrorKind.INTERNAL, message))
+        return self._succeeded(attempt, progress, plan, answer)
+
+    def possible_cost(self, lease: Lease) -> Decimal | None:
+        """What a job's lost call may have cost, by its estimate; None when no price is known."""
+        entry = lease.entry
+        return estimate_usd(self._model(lease.flow.model), entry.input_tokens, entry.output_tokens)
+
+    def _plan(self, attempt: Attempt, progress: Progress) -> Plan:
+        self._refuse(attempt)
+        try:
+            progress.envelope = envelope = Envelope.decode(attempt.body)
+        except ValidationError:
+            logger.warning("attempt.unreadable", extra={"job_id": attempt.job_id})
+            raise NotStarted(_UNREADABLE_WAIT_S) from None
+        job = envelope.job
+        call = Call(
+            job=job,
+            provider=self._provider,
+            model=progress.model,
+            base_url=self._access.base_url,
+            api_key=self._access.api_key,
+            request_id=f"{attempt.job_id}:{attempt.number}",
+            max_tokens=None if isinstance(job, Embed) else self._max_tokens(attempt, envelope),
+        )
+        total_s = job.timeout_s or self._provider.timeout_s
+        return Plan(
+            envelope=envelope,
+            call=call,
+            built=self._adapter.build(call),
+            timeout=Timeout(connect_s=min(_CONNECT_S, total_s), read_s=total_s, total_s=total_s),
+        )
+
+    def _refuse(self, attempt: Attempt) -> None:
+        """Raise the reason not to make this call at all."""
+        if attempt.crashes >= POISON_CRASHES:
+            raise self._error(
+                ErrorKind.POISON, f"its worker was lost {attempt.crashes} times while it ran"
+            )
+        if attempt.deadline is not None and attempt.deadline <= datetime.now(UTC):
+            raise self._error(ErrorKind.EXPIRED, "its deadline passed before it could start")
+        if attempt.over_budget:
+            raise self._error(
+                ErrorKind.BUDGET_EXCEEDED,
+                f"workspace {attempt.workspace} has used its token budget of this month",
+            )
+
+    def _max_tokens(self, attempt: Attempt, envelope: Envelope) -> int | None:
+        """The job's limit, or its capability's; twice that after an answer that was cut off."""
+        job = envelope.job
+        if isinstance(job, Embed):
+            return None
+        default = self._models.capabilities.get(job.capability)
+        default = default or self._models.capabilities[job.type]
+        limit = job.max_tokens or default.max_output_tokens
+        largest = self._model(attempt.model).max_output_tokens
+        if limit is not None and attempt.last_error is ErrorKind.LENGTH:
+            limit = 2 * limit
+        return limit if largest is None or limit is None else min(limit, largest)
+
+    async def _send(self, attempt: Attempt, plan: Plan, progress: Progress) -> httpx.Response:
+        if self._draining() or not attempt.lease.may_start():
+            raise NotStarted
+        progress.sent = True
+        try:
+            response = await self._sender.send(plan.built.request, timeout=plan.timeout)
+        except httpx.HTTPError as error:
+            progress.sent = possibly_sent(error)
+            kind = ErrorKind.INTERRUPTED if progress.sent else ErrorKind.CONNECT_ERROR
+            message = str(error) or type(error).__name__
+            raise ProviderError(
+                kind, message, provider=self._provider.name, possibly_billed=progress.sent
+            ) from error
+        progress.status = response.status_code
+        progress.simulated = SIMULATED_HEADER in response.headers
+        return response
+
+    def _parse(self, plan: Plan, response: httpx.Response) -> Answer:
+        if response.is_success:
+            return self._adapter.parse(plan.call, response)
+        raise self._adapter.classify(plan.call, response)
+
+    def _succeeded(
+        self, attempt: Attempt, progress: Progress, plan: Plan, answer: Answer
+    ) -> Settlement:
+        cost = cost_usd(progress.model, answer.usage)
+        spent = attempt.spent.plus(answer.usage, cost)
+        result = Result(
+            **_ends(attempt, JobState.SUCCEEDED),
+            text=answer.text,
+            output=answer.output,
+            tool_calls=answer.tool_calls,
+            vectors=answer.vectors,
+            usage=spent.usage,
+            cost_usd=spent.cost_usd,
+            finish_reason=answer.finish_reason,
+            warnings=plan.built.warnings + answer.warnings,
+            simulated=progress.simulated,
+        )
+        return Settlement(
+            **_identity(attempt),
+            **_measured(progress),
+            attempt_state=AttemptState.SUCCEEDED,
+            state=JobState.SUCCEEDED,
+            provider=attempt.provider,
+            model=attempt.model,
+            finish_reason=answer.finish_reason,
+            usage=answer.usage,
+            cost_usd=cost,
+            result=result.encode(),
+        )
+
+    def _failed(self, attempt: Attempt, progress: Progress, error: ProviderError) -> Settlement:
+        usage, cost = self._paid(attempt, progress, error)
+        spent = attempt.spent.plus(usage, cost)
+        common: dict[str, Any] = {
+            **_identity(attempt),
+            **_measured(progress),
+            "attempt_state": _state_of_failed(progress, error),
+            "error_kind": error.kind,
+            "error_code": error.code,
+            "error_message": error.message,
+            "usage": usage,
+            "cost_usd": cost,
+        }
+        outcome = self._decide(attempt, progress, error)
+        if isinstance(outcome, Retry):
+            wait_ms = int(outcome.wait_s * 1000)
+            return Settlement(
+                **common,
+                state=JobState.DEFERRED if wait_ms else JobState.QUEUED,
+                provider=attempt.provider,
+                model=attempt.model,
+                charge=outcome.charge,
+                wait_ms=wait_ms,
+                spent=spent.encode(),
+            )
+        if isinstance(outcome, Reroute):
+            provider, model = outcome.route.split("/", 1)
+            return Settlement(
+                **common,
+                state=JobState.QUEUED,
+                provider=provider,
+                model=model,
+                spent=spent.encode(),
+            )
+        state = JobState.EXPIRED if error.kind is ErrorKind.EXPIRED else JobState.FAILED
+        info = ErrorInfo(
+            kind=error.kind,
+            message=error.message,
+            provider=error.provider,
+            model=attempt.model,
+            status=error.status,
+            code=error.code,
+            retry_after_s=error.retry_after_s,
+        )
+        result = Result(
+            **_ends(attempt, state),
+            usage=spent.usage,
+            cost_usd=spent.cost_usd,
+            error=info,
+            simulated=progress.simulated,
+        )
+        return Settlement(
+            **common,
+            state=state,
+            provider=attempt.provider,
+            model=attempt.model,
+            result=result.encode(),
+        )
+
+    def _decide(self, attempt: Attempt, progress: Progress, error: ProviderError) -> Any:
+        envelope = progress.envelope
+        remaining_s = None
+        if attempt.deadline is not None:
+            remaining_s = (attempt.deadline - datetime.now(UTC)).total_seconds()
+        return decide(
+            error,
+            tries=attempt.tries,
+            max_attempts=envelope.job.max_attempts if envelope else 1,
+            last_error=attempt.last_error,
+            route=f"{attempt.provider}/{attempt.model}",
+            routes=envelope.routes if envelope else (),
+            remaining_s=remaining_s,
+            jitter=self._jitter,
+        )
+
+    def _cut_off(self, attempt: Attempt, progress: Progress) -> Settlement:
+        """The worker stops while the call is under way: it may be paid, and is not charged."""
+        if not progress.sent:
+            return _returned(attempt, 0.0)
+        message = "the worker was stopped while the call was under way"
+        error = self._error(ErrorKind.INTERRUPTED, message)
+        error.possibly_billed = True
+        usage, cost = self._paid(attempt, progress, error)
+        return Settlement(
+            **_identity(attempt),
+            **_measured(progress),
+            attempt_state=AttemptState.ABANDONED,
+            state=JobState.QUEUED,
+            provider=attempt.provider,
+            model=attempt.model,
+            charge=False,
+            error_kind=error.kind,
+            error_message=message,
+            usage=usage,
+            cost_usd=cost,
+            spent=attempt.spent.plus(usage, cost).encode(),
+        )
+
+    def _paid(
+        self, attempt: Attempt, progress: Progress, error: ProviderError
+    ) -> tuple[Usage, Decimal | None]:
+        """What a failed call cost: as reported, estimated when its answer was lost, or nothing."""
+        if isinstance(error, InvalidAnswer):
+            return error.usage, cost_usd(progress.model, error.usage)
+        if not error.possibly_billed:
+            return Usage(), Decimal(0)
+        entry = attempt.lease.entry
+        usage = Usage(
+            input_tokens=entry.input_tokens, output_tokens=entry.output_tokens, estimated=True
+        )
+        return usage, self.possible_cost(attempt.lease)
+
+    def _error(self, kind: ErrorKind, message: str) -> ProviderError:
+        return ProviderError(kind, message, provider=self._provider.name)
+
+    def _model(self, name: str) -> Model:
+        found = self._by_name.get(name)
+        if found is None:
+            found = self._by_name[name] = self._resolve(name)
+        return found
+
+    def _resolve(self, name: str) -> Model:
+        try:
+            return self._models.resolve(f"{self._provider.name}/{name}")
+        except PenstockError:
+            return Model(
+                provider=self._provider.name,
+                name=name,
+                wire_id=name,
+                display_name=name,
+                known=False,
+            )
+
+
+def _state_of_failed(progress: Progress, error: ProviderError) -> AttemptState:
+    if error.possibly_billed:
+        return AttemptState.ABANDONED
+    return AttemptState.FAILED if progress.sent else AttemptState.RETURNED
+
+
+def _returned(attempt: Attempt, wait_s: float) -> Settlement:
+    """An attempt that goes back unsent: no call, no charge, the job keeps its place."""
+    wait_ms = int(wait_s * 1000)
+    return Settlement(
+        **_identity(attempt),
+        attempt_state=AttemptState.RETURNED,
+        state=JobState.DEFERRED if wait_ms else JobState.QUEUED,
+        provider=attempt.provider,
+        model=attempt.model,
+        charge=False,
+        wait_ms=wait_ms,
+        error_kind=attempt.last_error,
+        spent=attempt.spent.encode(),
+    )
+
+
+def _identity(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "job_id": attempt.lease.job_id,
+        "number": attempt.number,
+        "fence": attempt.lease.fence,
+        "workspace": attempt.workspace,
+    }
+
+
+def _measured(progress: Progress) -> dict[str, Any]:
+    return {
+        "duration_ms": int((time.monotonic() - progress.started) * 1000),
+        "http_status": progress.status,
+        "simulated": progress.simulated,
+    }
+
+
+def _ends(attempt: Attempt, state: JobState) -> dict[str, Any]:
+    now = datetime.now(UTC)
+    return {
+        "job_id": attempt.job_id,
+        "workspace": WorkspaceId(attempt.workspace),
+        "status": state,
+        "provider": attempt.provider,
+        "model": attempt.model,
+        "attempts": attempt.number,
+        "duration_ms": max(0, int((now - attempt.created_at).total_seconds() * 1000)),
+        "finished_at": now,
+    }

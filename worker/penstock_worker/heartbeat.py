@@ -1,0 +1,109 @@
+"""The heartbeat: renews a worker's leases from a thread and a connection of its own.
+
+A busy event loop must not lose leases, so nothing here runs on it. The thread also watches the
+index's epoch: when the index was lost, it writes at once what this worker still holds.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from redis import Redis
+from redis.exceptions import NoScriptError, RedisError
+
+from penstock_schemas.keys import ProviderKeys
+from penstock_worker.admission.index import record_rest, worker_script
+from penstock_worker.leases import LEASE_S, RENEW_S, Held, Lease
+
+logger = logging.getLogger("penstock.worker")
+
+#: How often the epoch is looked at, in seconds.
+_WATCH_S = 0.5
+_BATCH = 500
+
+
+class Heartbeat:
+    """Keeps `held` leased, and marks as lost what somebody else holds by now."""
+
+    def __init__(
+        self,
+        redis_url: str,
+        *,
+        provider: str,
+        worker: str,
+        held: Held,
+        deadline_s: float,
+    ) -> None:
+        self._keys = ProviderKeys(provider)
+        self._worker = worker
+        self._held = held
+        self._script = worker_script("renew")
+        self._redis: Any = Redis.from_url(  # pyright: ignore[reportUnknownMemberType]
+            redis_url,
+            socket_timeout=min(deadline_s, RENEW_S / 2),
+            socket_connect_timeout=min(deadline_s, RENEW_S / 2),
+        )
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="penstock-heartbeat", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop the thread; returns within seconds."""
+        self._stopped.set()
+        self._thread.join(timeout=5)
+        self._redis.close()
+
+    def _run(self) -> None:
+        epoch, state, renewed_at = "", "", 0.0
+        while not self._stopped.wait(_WATCH_S):
+            try:
+                seen = self._look()
+                moved = seen != (state, epoch)
+                if moved or time.monotonic() - renewed_at >= RENEW_S:
+                    renewed_at = time.monotonic()
+                    self._renew(list(self._held.values()), seen[1])
+                    state, epoch = seen
+            except (RedisError, OSError) as error:
+                logger.warning("heartbeat.redis_away", extra={"reason": str(error)})
+
+    def _look(self) -> tuple[str, str]:
+        found: list[bytes | None] = self._redis.hmget(self._keys.epoch, "state", "id")
+        return (found[0] or b"").decode(), (found[1] or b"").decode()
+
+    def _renew(self, leases: list[Lease], epoch: str) -> None:
+        """Renew in batches; also says that this worker is alive when it holds nothing."""
+        lost: list[bytes] = []
+        for first in range(0, max(len(leases), 1), _BATCH):
+            asked_at = time.monotonic()
+            batch = leases[first : first + _BATCH]
+            gone = set(self._call(batch, epoch)[2:])
+            for lease in batch:
+                if lease.key in gone:
+                    lease.lost = True
+                else:
+                    lease.expires_at = asked_at + LEASE_S
+            lost += gone
+        if lost:
+            logger.warning("lease.lost", extra={"worker": self._worker, "jobs": len(lost)})
+
+    def _call(self, leases: Iterable[Lease], epoch: str) -> list[Any]:
+        args: list[Any] = [int(LEASE_S * 1000), self._worker]
+        for lease in leases:
+            earlier = "1" if lease.epoch != epoch else ""
+            args += (lease.key, lease.token, record_rest(lease), earlier)
+        try:
+            return self._redis.execute_command(
+                "EVALSHA", self._script.sha, 1, self._keys.epoch, *args
+            )
+        except NoScriptError:
+            self._redis.execute_command("SCRIPT LOAD", self._script.text)
+            return self._redis.execute_command(
+                "EVALSHA", self._script.sha, 1, self._keys.epoch, *args
+            )

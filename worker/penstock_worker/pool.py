@@ -1,0 +1,235 @@
+"""`ProviderWorker`: one process's share of a provider's pool. The whole seam to arq is here.
+
+arq keeps the life cycle: signals, `max_jobs`, hooks, health record, cron. Its claim, finish and
+result polling are replaced: jobs are claimed in batches under leases, opened in Postgres before
+any request is sent, and settled in groups. The loop survives a restart of Redis or Postgres.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from arq.worker import Worker
+from redis.exceptions import ResponseError
+
+from penstock_client.connections import POSTGRES_AWAY, REDIS_AWAY
+from penstock_client.ledger import Ledger
+from penstock_worker.admission.index import Claimed, Drop, ProviderIndex
+from penstock_worker.attempts import Attempt, open_attempts
+from penstock_worker.execute import Executor
+from penstock_worker.heartbeat import Heartbeat
+from penstock_worker.leases import Held, Lease
+from penstock_worker.reconcile import reindex_by_ledger
+from penstock_worker.settle import Pending, Settler
+from penstock_worker.wake import Wake
+
+logger = logging.getLogger("penstock.worker")
+
+#: A worker that hears nothing looks again after this long, with jitter, in seconds.
+FALLBACK_S = 1.0
+#: Under load, slots gather this long before the next claim, in seconds: batches are cheap.
+NAP_S = 0.004
+#: From this many jobs under way on, a claim waits for company.
+BUSY = 8
+_AWAY: tuple[type[BaseException], ...] = (*REDIS_AWAY, *POSTGRES_AWAY, ResponseError)
+
+
+async def attempt(ctx: dict[str, Any], opened: Attempt) -> None:
+    """The arq function of a provider's pool: run an opened attempt and hand over its settlement."""
+    executor: Executor = ctx["executor"]
+    settler: Settler = ctx["settler"]
+    settler.put(Pending(await executor.run(opened), opened.lease))
+
+
+class ProviderWorker(Worker):
+    """Claims, runs and settles the jobs of one provider until it is stopped."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        index: ProviderIndex,
+        ledger: Ledger,
+        executor: Executor,
+        heartbeat: Heartbeat,
+        held: Held,
+        wake: Wake,
+        max_jobs: int,
+        drain_s: float,
+        **arq: Any,
+    ) -> None:
+        self.ctx: dict[str, Any]
+        super().__init__(
+            [attempt],
+            queue_name=f"{index.keys.base}arq",
+            health_check_key=f"{index.keys.base}health:{name}",
+            health_check_interval=10,
+            max_jobs=max_jobs,
+            job_completion_wait=int(drain_s),
+            **arq,
+        )
+        self.name = name
+        self._index = index
+        self._ledger = ledger
+        self._heartbeat = heartbeat
+        self._held = held
+        self._wake = wake
+        self._executor = executor
+        self._settler = Settler(
+            ledger, index, on_settled=self._on_settled, reroute=self._reconcile_later
+        )
+        self._reconciling: set[asyncio.Task[None]] = set()
+        self._ledger_doubtful = False
+        self.ctx |= {"executor": executor, "settler": self._settler}
+
+    async def main(self) -> None:
+        """Work until stopped, then settle what is under way."""
+        self.ctx["redis"] = self.pool
+        self._settler.start()
+        self._heartbeat.start()
+        self._wake.start()
+        housekeeping = asyncio.create_task(self._housekeeping())
+        if self.on_startup:
+            await self.on_startup(self.ctx)
+        logger.info(
+            "worker.started",
+            extra={"provider": self._index.provider, "worker": self.name, "slots": self.max_jobs},
+        )
+        try:
+            while True:
+                await self._turn()
+        finally:
+            housekeeping.cancel()
+            await self._finish()
+
+    async def _turn(self) -> None:
+        """Claim once if there is room, then wait until another claim may bring something."""
+        free = self.max_jobs - len(self._held)
+        if free <= 0 or not self.allow_pick_jobs:
+            self._wake.clear()
+            await self._wake.wait(FALLBACK_S)
+            return
+        try:
+            claimed = await self._claim(free)
+        except _AWAY as error:
+            logger.warning("claim.away", extra={"reason": str(error) or type(error).__name__})
+            await asyncio.sleep(0.25)
+            return
+        if not claimed.open:
+            await asyncio.sleep(0.25)
+            return
+        due_s = FALLBACK_S if claimed.wait_ms is None else claimed.wait_ms / 1000
+        # Full, or nothing left: a settled job, a push or the next due job wakes us.
+        await self._wake.wait(min(due_s, FALLBACK_S))
+        if len(self._held) >= BUSY:
+            await asyncio.sleep(NAP_S)
+
+    async def _claim(self, free: int) -> Claimed:
+        """Claim, open and start; a claim that cannot be opened goes back at once."""
+        self._wake.clear()
+        if self._ledger_doubtful:
+            await self._ledger.fetch("ping")
+            self._ledger_doubtful = False
+        claimed = await self._index.claim(free)
+        if not claimed.leases:
+            return claimed
+        for lease in claimed.leases:
+            self._held[lease.key] = lease
+        try:
+            attempts = await self._open(claimed.leases)
+        except BaseException:
+            # Whether they were opened only the ledger knows: their leases lapse, and it decides.
+            self._forget(claimed.leases)
+            self._ledger_doubtful = True
+            raise
+        for opened in attempts:
+            self._start(opened)
+        if len(attempts) < len(claimed.leases):
+            await self._refused(claimed.leases, attempts)
+        return claimed
+
+    async def _open(self, leases: Sequence[Lease]) -> list[Attempt]:
+        costs = [
+            None if lease.lapsed is None else self._executor.possible_cost(lease)
+            for lease in leases
+        ]
+        return await open_attempts(
+            self._ledger,
+            leases,
+            provider=self._index.provider,
+            worker=self.name,
+            possible_cost=costs,
+        )
+
+    def _start(self, opened: Attempt) -> None:
+        function: Any = self.functions["attempt"]
+        task = self.loop.create_task(function.coroutine(self.ctx, opened))
+        key = opened.job_id
+        self.tasks[key] = task
+        task.add_done_callback(lambda _: self.tasks.pop(key, None))
+
+    async def _refused(self, leases: Sequence[Lease], attempts: Sequence[Attempt]) -> None:
+        """Jobs that the ledger did not let us start: ended, moved, or held by somebody else."""
+        ours = {opened.lease.job_id for opened in attempts}
+        refused = [lease for lease in leases if lease.job_id not in ours]
+        self._forget(refused)
+        await self._index.release([Drop(lease) for lease in refused])
+        self._reconcile_later([lease.job_id for lease in refused])
+
+    def _forget(self, leases: Sequence[Lease]) -> None:
+        for lease in leases:
+            self._held.pop(lease.key, None)
+
+    def _on_settled(self, group: Sequence[Pending]) -> None:
+        self._forget([pending.lease for pending in group])
+        for pending in group:
+            if pending.settlement.error_kind is None:
+                self.jobs_complete += 1
+            elif pending.settlement.state.is_terminal:
+                self.jobs_failed += 1
+            else:
+                self.jobs_retried += 1
+        self._wake.set()
+
+    def _reconcile_later(self, job_ids: Sequence[UUID]) -> None:
+        task = self.loop.create_task(self._reconcile(job_ids))
+        self._reconciling.add(task)
+        task.add_done_callback(self._reconciling.discard)
+
+    async def _reconcile(self, job_ids: Sequence[UUID]) -> None:
+        """Put jobs where the ledger says they stand, however long that takes."""
+        while True:
+            try:
+                await reindex_by_ledger(self._ledger, self._index_of, job_ids)
+            except _AWAY as error:
+                logger.warning("reconcile.away", extra={"reason": str(error)})
+                await asyncio.sleep(1.0)
+            else:
+                return
+
+    def _index_of(self, provider: str) -> ProviderIndex:
+        if provider == self._index.provider:
+            return self._index
+        return ProviderIndex(self.pool, provider)
+
+    async def _housekeeping(self) -> None:
+        """arq's own heart beat: the health record, and cron where a subclass has some."""
+        while True:
+            with contextlib.suppress(*_AWAY):
+                await self.heart_beat()
+            await asyncio.sleep(1.0)
+
+    async def _finish(self) -> None:
+        """Stopped: what was sent is settled, what was not goes back, then the threads end."""
+        await asyncio.gather(*self.tasks.values(), return_exceptions=True)
+        await self._settler.drain(within_s=10.0)
+        if self._reconciling:
+            await asyncio.wait(self._reconciling, timeout=5.0)
+        await self._wake.stop()
+        self._heartbeat.stop()
+        logger.info("worker.stopped", extra={"provider": self._index.provider, "worker": self.name})

@@ -1,0 +1,51 @@
+"""What a call cost, and what one may cost: pure arithmetic over the catalogue's prices.
+
+Settlement asks for the cost of an attempt, admission for the estimate that it reserves.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from penstock_schemas.catalog import Model
+from penstock_schemas.usage import Usage
+
+_MTOK = Decimal(1_000_000)
+
+
+def cost_usd(model: Model, usage: Usage) -> Decimal | None:
+    """The cost of a call in US dollars, cache reads and writes at their own prices.
+
+    None if a price that it needs is unknown, which does not mean free; local models cost 0.
+    """
+    read, written = usage.cache_read_tokens, usage.cache_write_tokens
+    plain = max(usage.input_tokens - read - written, 0)
+    total = Decimal(0)
+    for tokens, price in (
+        (plain, model.input_usd_per_mtok),
+        (read, model.cached_input_usd_per_mtok),
+        (written, _write_price(model)),
+        (usage.output_tokens, model.output_usd_per_mtok),
+    ):
+        if not tokens:
+            continue
+        if price is None:
+            return None
+        total += tokens * price
+    return total / _MTOK if total or _is_priced(model) else None
+
+
+def estimate_usd(model: Model, input_tokens: int, output_tokens: int) -> Decimal | None:
+    """The cost of so many tokens in US dollars with nothing cached, or None if unknown."""
+    return cost_usd(model, Usage(input_tokens=input_tokens, output_tokens=output_tokens))
+
+
+def _is_priced(model: Model) -> bool:
+    """Whether a call of no tokens is known to cost nothing."""
+    return model.input_usd_per_mtok is not None
+
+
+def _write_price(model: Model) -> Decimal | None:
+    """Where no price for cache writes is listed, writes are ordinary input."""
+    written = model.cache_write_usd_per_mtok
+    return model.input_usd_per_mtok if written is None else written

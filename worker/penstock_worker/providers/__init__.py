@@ -1,0 +1,1 @@
+"""Provider adapters and the one HTTP sender that carries their calls."""

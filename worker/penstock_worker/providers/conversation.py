@@ -1,0 +1,95 @@
+"""A job's input as one conversation that every wire can take: the first step of `build`.
+
+Leading system messages become one, the results of tool calls stand right after their calls, and
+calls or results without their counterpart are made good. What a wire lacks beyond that (late
+system messages, roles that must alternate) is the adapter's own matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from penstock_schemas.jobs import Classify, Extract, TextJob
+from penstock_schemas.messages import (
+    AssistantMessage,
+    ImagePart,
+    Message,
+    SystemMessage,
+    ToolMessage,
+    UserMessage,
+)
+
+NO_RESULT = "no result was recorded for this call"
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """The leading instructions, the messages after them, and what was dropped on the way."""
+
+    system: str
+    messages: tuple[Message, ...]
+    warnings: tuple[str, ...] = ()
+
+
+def conversation_of(job: TextJob, words: Iterable[str] = ()) -> Conversation:
+    """The conversation of a job, with `words` (about the answer's form) after its instructions.
+
+    `Extract` and `Classify` over a `text` put their `prompt` among the instructions, so that the
+    user message is the text and nothing else.
+    """
+    text = job.text if isinstance(job, Extract | Classify) else None
+    instructions = [job.system or "", *words]
+    if text is not None and job.prompt is not None:
+        instructions.append(job.prompt)
+    given = job.messages or ()
+    late = next((i for i, m in enumerate(given) if not isinstance(m, SystemMessage)), len(given))
+    instructions[1:1] = [m.content for m in given[:late] if isinstance(m, SystemMessage)]
+    rest, warnings = _mended(given[late:]) if late < len(given) else ((), ())
+    final = job.prompt if text is None else text
+    if final is not None:
+        rest = (*rest, UserMessage(content=final))
+    system = "\n\n".join(part for part in instructions if part.strip())
+    return Conversation(system, rest, warnings)
+
+
+def has_images(messages: Iterable[Message]) -> bool:
+    """Whether any message shows an image."""
+    return any(
+        isinstance(part, ImagePart)
+        for message in messages
+        if isinstance(message, UserMessage | AssistantMessage)
+        and not isinstance(message.content, str)
+        for part in message.content
+    )
+
+
+def _mended(messages: Iterable[Message]) -> tuple[tuple[Message, ...], tuple[str, ...]]:
+    """Every call followed by its result, wherever the caller had put it; orphans made good."""
+    groups: list[tuple[Message, dict[str, ToolMessage]]] = []
+    open_calls: dict[str, dict[str, ToolMessage]] = {}
+    warnings: list[str] = []
+    for message in messages:
+        if isinstance(message, ToolMessage):
+            results = open_calls.pop(message.tool_call_id, None)
+            if results is None:
+                warnings.append(
+                    f"messages: dropped the result of {message.tool_call_id!r}: no call"
+                )
+            else:
+                results[message.tool_call_id] = message
+            continue
+        results = dict[str, ToolMessage]()
+        groups.append((message, results))
+        if isinstance(message, AssistantMessage):
+            open_calls |= {call.id: results for call in message.tool_calls}
+    mended: list[Message] = []
+    for message, results in groups:
+        mended.append(message)
+        if isinstance(message, AssistantMessage):
+            mended.extend(
+                results.get(call.id)
+                or ToolMessage(tool_call_id=call.id, content=NO_RESULT, is_error=True)
+                for call in message.tool_calls
+            )
+    return tuple(mended), tuple(warnings)

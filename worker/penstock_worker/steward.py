@@ -1,0 +1,249 @@
+"""The steward: keeps the index true to the ledger. Several may run; all they do is repeatable.
+
+It opens each provider's index, rebuilds it after a loss of Redis, indexes submits whose producer
+could not, writes settlements that waited for Postgres, and ends jobs whose deadline passed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from arq import cron
+from arq.connections import ArqRedis
+from arq.worker import Worker
+
+from penstock_client.connections import POSTGRES_AWAY, REDIS_AWAY
+from penstock_client.entries import Entry, Flow
+from penstock_client.ledger import Ledger, StandingJob
+from penstock_schemas.errors import PenstockError
+from penstock_schemas.ids import Fence, JobId, WorkspaceId
+from penstock_schemas.keys import PREFIX, STEWARD
+from penstock_schemas.results import ErrorInfo, Result
+from penstock_schemas.status import ErrorKind, JobState
+from penstock_worker.admission.index import Done, Drop, ProviderIndex, Release
+from penstock_worker.attempts import Settlement, Spent, settle
+from penstock_worker.leases import LEASE_S, Lease
+from penstock_worker.reconcile import put_in_place, reindex_by_ledger
+from penstock_worker.stash import decode_settlements
+
+logger = logging.getLogger("penstock.steward")
+
+_GUARD_S = 0.5
+_SWEEP_S = 0.25
+_EXPIRE_S = 1.0
+_STASH_S = 5.0
+#: A stashed settlement is written by its own worker unless it is this old, in ms.
+_STASH_AGE_MS = 10_000
+_PAGE = 1000
+_WEEKS_AHEAD = 5
+_FIRST_ID = UUID(int=0)
+_AWAY: tuple[type[BaseException], ...] = (*REDIS_AWAY, *POSTGRES_AWAY)
+
+
+async def ensure_partitions(ctx: dict[str, Any]) -> int:
+    """The arq function that makes the coming weeks' partitions."""
+    ledger: Ledger = ctx["ledger"]
+    rows = await ledger.fetch("ensure_partitions", _WEEKS_AHEAD)
+    return rows[0][0]
+
+
+class Steward(Worker):
+    """One steward process. Slow periodic work is plain arq cron; the rest are its own loops."""
+
+    def __init__(
+        self, *, name: str, redis: ArqRedis, ledger: Ledger, providers: Sequence[str], **arq: Any
+    ) -> None:
+        hourly = cron(ensure_partitions, minute={7}, run_at_startup=True)
+        super().__init__(
+            cron_jobs=[hourly], redis_pool=redis, queue_name=f"{PREFIX}:steward:arq", **arq
+        )
+        self.name = name
+        self._ledger = ledger
+        self._providers = tuple(providers)
+        self._rebuilding: dict[str, asyncio.Task[None]] = {}
+        self.ctx["ledger"] = ledger
+
+    async def main(self) -> None:
+        """Run every duty until stopped; a duty whose server is away is tried again."""
+        self.ctx["redis"] = self.pool
+        duties: list[tuple[Callable[[], Awaitable[None]], float]] = [
+            (self.guard, _GUARD_S),
+            (self.index_submissions, _SWEEP_S),
+            (self.expire, _EXPIRE_S),
+            (self.settle_stashed, _STASH_S),
+            (self._poll_iteration, 1.0),
+        ]
+        logger.info("steward.started", extra={"steward": self.name})
+        try:
+            await asyncio.gather(*(self._repeat(duty, every_s) for duty, every_s in duties))
+        finally:
+            for task in self._rebuilding.values():
+                task.cancel()
+            logger.info("steward.stopped", extra={"steward": self.name})
+
+    async def _repeat(self, duty: Callable[[], Awaitable[None]], every_s: float) -> None:
+        while True:
+            try:
+                await duty()
+            except (*_AWAY, PenstockError) as error:
+                reason = str(error) or type(error).__name__
+                name = getattr(duty, "__name__", "duty")
+                logger.warning("steward.away", extra={"duty": name, "reason": reason})
+                await asyncio.sleep(0.5)
+            await asyncio.sleep(every_s)
+
+    def index_of(self, provider: str) -> ProviderIndex:
+        """A provider's index."""
+        return ProviderIndex(self.pool, provider)
+
+    async def guard(self) -> None:
+        """Rebuild every index that is missing, stale, or left half rebuilt."""
+        await self.pool.set(STEWARD, self.name, ex=5)
+        live = await self._ledger.fetch("live_providers")
+        for provider in {*self._providers, *(row["provider"] for row in live)}:
+            state = await self.index_of(provider).check_server()
+            running = self._rebuilding.get(provider)
+            if state != "open" and (running is None or running.done()):
+                self._rebuilding[provider] = asyncio.create_task(self._rebuild_safely(provider))
+
+    async def _rebuild_safely(self, provider: str) -> None:
+        try:
+            await self.rebuild(provider)
+        except _AWAY as error:
+            reason = str(error) or type(error).__name__
+            logger.warning("rebuild.interrupted", extra={"provider": provider, "reason": reason})
+
+    async def rebuild(self, provider: str) -> None:
+        """Rebuild one index: freeze, index what waits, let workers show their leases, open.
+
+        The freeze ends as soon as every running job has its lease again, after one lease at most.
+        """
+        index = self.index_of(provider)
+        began = time.monotonic()
+        epoch = await index.begin_rebuild(secrets.token_hex(8))
+        suspects: dict[UUID, StandingJob] = {}
+        waiting = 0
+        last = _FIRST_ID
+        while page := await self._ledger.standing("live_jobs", provider, last, _PAGE):
+            last = page[-1].job_id
+            suspects |= {job.job_id: job for job in page if job.fence is not None}
+            free = [job for job in page if job.fence is None and job.state is not JobState.BLOCKED]
+            waiting += await index.reindex(free, now=time.time(), wake=False)
+        lapsed = await self._without_lease(index, suspects, until=began + LEASE_S)
+        await index.reindex(lapsed, now=time.time(), lapsed=True, wake=False)
+        state = await index.finish_rebuild(epoch)
+        logger.info(
+            "index.rebuilt",
+            extra={
+                "provider": provider,
+                "state": state,
+                "waiting": waiting,
+                "running": len(suspects) - len(lapsed),
+                "lapsed": len(lapsed),
+                "duration_ms": int((time.monotonic() - began) * 1000),
+            },
+        )
+
+    async def _without_lease(
+        self, index: ProviderIndex, suspects: dict[UUID, StandingJob], *, until: float
+    ) -> list[StandingJob]:
+        """Running jobs that no worker has shown a lease on by `until` (monotonic)."""
+        while suspects:
+            unheld = await index.unheld([job_id.bytes for job_id in suspects])
+            unknown = [UUID(bytes=key) for key in unheld]
+            now = await self._ledger.standing("standing", unknown)
+            still = {job.job_id: job for job in now if job.fence is not None and job.fence >= 0}
+            suspects = {job_id: job for job_id, job in still.items() if job_id in suspects}
+            if time.monotonic() >= until:
+                break
+            if suspects:
+                await asyncio.sleep(0.25)
+        return list(suspects.values())
+
+    async def index_submissions(self) -> None:
+        """Index the jobs of submits whose producer did not say that it had done so."""
+        overdue = await self._ledger.fetch("overdue_submissions")
+        for row in overdue:
+            jobs = await self._ledger.standing("live_between", row["first_id"], row["last_id"])
+            await put_in_place(self.index_of, jobs)
+            await self._ledger.mark_indexed([row["first_id"]])
+
+    async def expire(self) -> None:
+        """End the jobs whose deadline passed while they waited, and tell who awaits them."""
+        async with self._ledger.pool.acquire() as connection, connection.transaction():
+            rows = await self._ledger.fetch("expire", connection=connection)
+            ended = [_expired(row) for row in rows]
+            await self._ledger.fetch(
+                "keep_answers",
+                [row["id"] for row in rows],
+                [0] * len(rows),
+                [result.encode() for result in ended],
+                connection=connection,
+            )
+        for row, result in zip(rows, ended, strict=True):
+            lease = _nominal_lease(row["id"], 0, row["workspace"], row["model"])
+            release = Done(lease, row["workspace"], result.encode())
+            await self.index_of(row["provider"]).release([release])
+
+    async def settle_stashed(self) -> None:
+        """Write settlements that their workers left in Redis while Postgres was away."""
+        oldest = f"({int(time.time() * 1000) - _STASH_AGE_MS}"
+        for row in await self._ledger.fetch("live_providers"):
+            index = self.index_of(row["provider"])
+            entries: list[Any] = await self.pool.xrange(
+                index.keys.unsettled, min="-", max=oldest, count=50
+            )
+            for entry, fields in entries:
+                await self._settle_left(index, decode_settlements(fields[b"settlements"]))
+                await index.unstash(entry)
+
+    async def _settle_left(self, index: ProviderIndex, group: list[Settlement]) -> None:
+        moved = await settle(self._ledger, group)
+        releases: list[Release] = []
+        for item in group:
+            lease = _nominal_lease(item.job_id, item.fence, item.workspace, item.model)
+            if item.state.is_terminal and item.job_id in moved:
+                releases.append(Done(lease, item.workspace, item.result or b""))
+            else:
+                releases.append(Drop(lease))
+        await index.release(releases)
+        again = [item.job_id for item in group if not item.state.is_terminal]
+        await reindex_by_ledger(self._ledger, self.index_of, again)
+        logger.info("stash.settled", extra={"provider": index.provider, "attempts": len(group)})
+
+
+def _nominal_lease(job_id: UUID, fence: int, workspace: str, model: str) -> Lease:
+    """A lease to give back in somebody else's name; only its ID and token count."""
+    entry = Entry(job_id, 0, 0)
+    return Lease(job_id, Fence(fence), entry, Flow(workspace, 0, model), None, "", 0.0)
+
+
+def _expired(row: Any) -> Result:
+    now = datetime.now(UTC)
+    spent = Spent.decode(row["spent"])
+    info = ErrorInfo(
+        kind=ErrorKind.EXPIRED,
+        message=f"its deadline passed after {row['attempts']} attempts",
+        provider=row["provider"],
+        model=row["model"],
+    )
+    return Result(
+        job_id=JobId(str(row["id"])),
+        workspace=WorkspaceId(row["workspace"]),
+        status=JobState.EXPIRED,
+        usage=spent.usage,
+        cost_usd=spent.cost_usd,
+        provider=row["provider"],
+        model=row["model"],
+        attempts=row["attempts"],
+        duration_ms=max(0, int((now - row["created_at"]).total_seconds() * 1000)),
+        finished_at=now,
+        error=info,
+    )
