@@ -16,6 +16,7 @@ from typing import Any, Self
 from uuid import UUID
 
 from pydantic import BaseModel
+from redis.exceptions import RedisError
 from uuid_utils import uuid7
 
 from penstock_client.broker import Broker
@@ -32,7 +33,7 @@ from penstock_client.settings import Settings
 from penstock_client.waiting import Waiter, decode_result
 from penstock_client.workspaces import Workspaces
 from penstock_schemas.catalog import Catalog, catalog
-from penstock_schemas.errors import JobFailed, ResultTimeout, UnknownJob
+from penstock_schemas.errors import JobFailed, ResultTimeout
 from penstock_schemas.ids import JobId, parse_job_id
 from penstock_schemas.jobs import Embed, Envelope
 from penstock_schemas.results import Result
@@ -46,11 +47,14 @@ SUBMIT_CHUNK = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Handle:
-    """A submitted job: its ID is enough to await it from any other process."""
+    """A submitted job: its ID is enough to await it from any other process.
+
+    `provider` is where it was placed, None for a job that an earlier submit placed.
+    """
 
     job_id: JobId
     workspace: str
-    provider: str
+    provider: str | None
     output_type: type[BaseModel] | None
     _penstock: Penstock
 
@@ -139,9 +143,11 @@ class Penstock:
             chunk = placed[first : first + SUBMIT_CHUNK]
             earlier = await self._record(chunk, connection)
             for job, new in zip(jobs[first : first + SUBMIT_CHUNK], chunk, strict=True):
-                job_id = JobId(str(earlier.get(new.job_id, new.job_id)))
+                first_id = earlier.get(new.job_id)
+                job_id = JobId(str(first_id or new.job_id))
+                provider = None if first_id else new.provider
                 output_type = None if isinstance(job, Embed) else job.output_type
-                handles.append(Handle(job_id, new.workspace, new.provider, output_type, self))
+                handles.append(Handle(job_id, new.workspace, provider, output_type, self))
         return handles
 
     async def call(self, job: AnyJob, *, timeout_s: float | None = None) -> Result:
@@ -203,13 +209,9 @@ class Penstock:
         self, job_id: JobId, provider: str | None, timeout_s: float | None
     ) -> bytes:
         """The encoded result of a job; raises UnknownJob, ResultTimeout."""
-        future = self._waiter.future_of(job_id, provider)
         try:
             async with asyncio.timeout(timeout_s):
-                if provider is None and job_id not in await self._waiter.check_ledger([job_id]):
-                    future.cancel()
-                    raise UnknownJob(job_id)
-                return await asyncio.shield(future)
+                return await self._waiter.body_of(job_id, provider)
         except TimeoutError:
             raise ResultTimeout(job_id, timeout_s or 0) from None
 
@@ -249,7 +251,7 @@ class Penstock:
         earlier = await self.ledger.submit(jobs)
         try:
             await self._broker.push(job for job in jobs if job.job_id not in earlier)
-        except REDIS_AWAY as error:
+        except (RedisError, *REDIS_AWAY) as error:  # recorded all the same
             logger.warning("submit.index_later", extra={"jobs": len(jobs), "reason": str(error)})
         else:
             self._indexed.append(min(job.job_id for job in jobs))

@@ -103,10 +103,11 @@ async def postgres_pool(settings: Settings, *, max_size: int = 10) -> asyncpg.Po
     Raises Unavailable or ConfigurationError, naming the variable.
     """
     url = settings.require_database()
+    pool: asyncpg.Pool[asyncpg.Record] | None = None
     try:
-        return await asyncpg.create_pool(
+        pool = await asyncpg.create_pool(
             url,
-            min_size=1,
+            min_size=0,
             max_size=max_size,
             timeout=min(settings.deadline_s, 5.0),
             command_timeout=settings.deadline_s,
@@ -115,6 +116,8 @@ async def postgres_pool(settings: Settings, *, max_size: int = 10) -> asyncpg.Po
             reset=_keep_session,
             server_settings={"application_name": "penstock"},
         )
+        async with pool.acquire():
+            return pool
     except (ValueError, asyncpg.InvalidCatalogNameError, asyncpg.InvalidPasswordError) as error:
         raise ConfigurationError(f"{DATABASE_VARIABLE}: {_plain(error)}") from None
     except asyncpg.InvalidAuthorizationSpecificationError as error:

@@ -1,13 +1,14 @@
 """Pure: a job, its workspace's configuration and the catalogue -> ordered routes.
 
-A pinned model goes first and alone; then the workspace's own routing for the capability; then the
-default routing, by the capability or by the kind of job when the capability is a name of its own.
+A pinned model goes alone; then the workspace's own routing for the capability; then the default
+routing, by the capability or by the kind of job when the capability is a name of its own. Where the
+default model is what the workspace routes to, its fallbacks at the same provider follow it.
 """
 
 from __future__ import annotations
 
 from penstock_client.ledger.rows import WorkspaceConfig
-from penstock_schemas.catalog import Catalog
+from penstock_schemas.catalog import CapabilityDefault, Catalog
 from penstock_schemas.jobs import Classify, Embed, Extract, Generate, Reason
 
 AnyJob = Generate | Reason | Extract | Classify | Embed
@@ -24,11 +25,17 @@ def routes_for(job: AnyJob, config: WorkspaceConfig, catalog: Catalog) -> tuple[
     """
     if job.model is not None:
         return (catalog.resolve(job.model).ref,)
-    chosen = config.routing.get(job.capability)
-    if chosen is None:
-        default = catalog.capabilities.get(job.capability) or catalog.capabilities[job.type]
-        chosen = (default.model,)
+    default = catalog.capabilities.get(job.capability) or catalog.capabilities[job.type]
+    chosen = config.routing.get(job.capability, (default.model,))
+    if chosen == (default.model,):
+        chosen = _with_fallbacks(default)
     return tuple(catalog.resolve(name).ref for name in chosen)
+
+
+def _with_fallbacks(default: CapabilityDefault) -> tuple[str, ...]:
+    """The default model and its fallbacks at the same provider, which has workers and a key."""
+    provider = default.model.partition("/")[0]
+    return tuple(name for name in default.routes if name.partition("/")[0] == provider)
 
 
 def estimate_tokens(job: AnyJob, body: bytes, catalog: Catalog) -> tuple[int, int]:

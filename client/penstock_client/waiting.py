@@ -1,8 +1,9 @@
 """Awaiting results: one subscription per process, a future per job ID, and a safety re-check.
 
 The order that loses nothing: subscribe, register the future, look once, then wait. Looks are
-gathered: all that are asked for in one turn of the loop go out as one MGET. Messages can be lost
-(a reconnect, a restart), so what is still pending is looked up in Postgres every few seconds.
+gathered: all that are asked for in one turn of the loop go out as one MGET or one query. Messages
+can be lost (a reconnect, a restart), so what is still pending is looked up in Postgres every few
+seconds, a slice at a time.
 """
 
 from __future__ import annotations
@@ -11,15 +12,17 @@ import asyncio
 import contextlib
 import logging
 from collections import defaultdict
+from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 from uuid import UUID
 
 from arq.connections import ArqRedis
+from pydantic import BaseModel
 
 from penstock_client.connections import REDIS_AWAY
 from penstock_client.ledger import Ledger
-from penstock_schemas.errors import PenstockError
+from penstock_schemas.errors import PenstockError, UnknownJob
 from penstock_schemas.keys import ProviderKeys, done_channel
 from penstock_schemas.results import Result
 
@@ -28,16 +31,29 @@ logger = logging.getLogger("penstock.client")
 _BATCH = 500
 _RECHECK_S = 3.0
 _RECHECK_JOBS = 5000
+#: How long a submit waits for Redis to confirm a subscription; the re-check stands in.
+_CONFIRM_S = 1.0
+
+
+class _Awaited:
+    """A pending result, how many tasks await it, and whether all they have is its ID."""
+
+    __slots__ = ("by_id", "future", "waiters")
+
+    def __init__(self, *, by_id: bool) -> None:
+        self.future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self.by_id = by_id
+        self.waiters = 0
 
 
 class Waiter:
-    """Futures of results by job ID, for one process."""
+    """Results by job ID, for one process."""
 
     def __init__(self, redis: ArqRedis, ledger: Ledger) -> None:
         self._redis = redis
         self._ledger = ledger
-        self._futures: dict[str, asyncio.Future[bytes]] = {}
-        self._wanted: defaultdict[str, set[str]] = defaultdict(set)
+        self._awaited: dict[str, _Awaited] = {}
+        self._looks: defaultdict[str | None, set[str]] = defaultdict(set)
         self._ended: set[str] = set()
         self._channels: dict[str, asyncio.Future[None]] = {}
         self._pubsub: Any = redis.pubsub()  # pyright: ignore[reportUnknownMemberType]
@@ -54,56 +70,60 @@ class Waiter:
         ]
 
     async def close(self) -> None:
-        """Stop listening; pending futures are cancelled."""
+        """Stop listening; whoever still awaits is cancelled."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for future in self._futures.values():
-            future.cancel()
+        for awaited in self._awaited.values():
+            awaited.future.cancel()
         with contextlib.suppress(*REDIS_AWAY):
             await self._pubsub.aclose()
 
     async def listen_to(self, workspace: str) -> None:
-        """Subscribe to a workspace's results, once; returns when Redis has confirmed it.
-
-        While Redis is away it returns at once: the re-check stands in.
-        """
+        """Subscribe to a workspace's results, once; returns when Redis has confirmed it."""
         channel = done_channel(workspace)
         confirmed = self._channels.get(channel)
         if confirmed is None:
             confirmed = self._channels[channel] = asyncio.get_running_loop().create_future()
             with contextlib.suppress(*REDIS_AWAY):
                 await self._pubsub.subscribe(channel)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(confirmed), timeout=1.0)
+        if not confirmed.done():
+            await asyncio.wait([confirmed], timeout=_CONFIRM_S)
 
-    def future_of(self, job_id: str, provider: str | None) -> asyncio.Future[bytes]:
-        """The future of a job's encoded result; looks for it once in the cache of `provider`."""
-        future = self._futures.get(job_id)
-        if future is None:
-            future = asyncio.get_running_loop().create_future()
-            self._futures[job_id] = future
-            future.add_done_callback(lambda _: self._futures.pop(job_id, None))
-        if provider is not None:
-            self._want(provider, job_id)
-        return future
+    async def body_of(self, job_id: str, provider: str | None) -> bytes:
+        """The encoded result of a job, whenever it comes; raises UnknownJob.
 
-    def _want(self, provider: str, job_id: str) -> None:
-        self._wanted[provider].add(job_id)
+        Looks once in the cache of `provider`, or in Postgres when none is given.
+        """
+        awaited = self._awaited.get(job_id)
+        if awaited is None:
+            awaited = self._awaited[job_id] = _Awaited(by_id=provider is None)
+        awaited.waiters += 1
+        self._looks[provider].add(job_id)
         self._look_now.set()
+        try:
+            return await asyncio.shield(awaited.future)
+        finally:
+            awaited.waiters -= 1
+            if awaited.waiters == 0:
+                self._awaited.pop(job_id, None)
 
-    def _resolve(self, job_id: str, body: bytes) -> None:
-        future = self._futures.get(job_id)
-        if future is not None and not future.done():
-            future.set_result(body)
+    def _resolve(self, job_id: str, outcome: bytes | PenstockError) -> None:
+        awaited = self._awaited.get(job_id)
+        if awaited is None or awaited.future.done():
+            return
+        if isinstance(outcome, bytes):
+            awaited.future.set_result(outcome)
+        else:
+            awaited.future.set_exception(outcome)
 
     async def _listen(self) -> None:
-        """Read messages for ever; a lost connection is opened again by the library."""
+        """Read messages for ever; the library subscribes again after a lost connection."""
         while True:
             try:
                 if not self._pubsub.subscribed:
                     await asyncio.sleep(0.02)
-                    await self._resubscribe()
+                    await self._subscribe_late()
                     continue
                 message = await self._pubsub.get_message(timeout=1.0)
                 if message is not None:
@@ -113,7 +133,8 @@ class Waiter:
                 self._recheck_now.set()
                 await asyncio.sleep(0.2)
 
-    async def _resubscribe(self) -> None:
+    async def _subscribe_late(self) -> None:
+        """Ask again for what could not be subscribed while Redis was away."""
         waiting = [name for name, confirmed in self._channels.items() if not confirmed.done()]
         if waiting:
             await self._pubsub.subscribe(*waiting)
@@ -127,10 +148,10 @@ class Waiter:
                 self._recheck_now.set()  # subscribed again: something may have been missed
             return
         provider, *job_ids = message["data"].decode().split(" ")
-        mine = self._futures.keys() & job_ids
+        mine = self._awaited.keys() & job_ids
         if mine:
             self._ended |= mine
-            self._wanted[provider] |= mine
+            self._looks[provider] |= mine
             self._look_now.set()
 
     async def _look(self) -> None:
@@ -138,58 +159,78 @@ class Waiter:
         while True:
             await self._look_now.wait()
             self._look_now.clear()
-            wanted, self._wanted = self._wanted, defaultdict(set)
-            for provider, job_ids in wanted.items():
-                try:
-                    await self._look_in(provider, list(job_ids))
-                except (*REDIS_AWAY, PenstockError):
-                    self._recheck_now.set()
+            looks, self._looks = self._looks, defaultdict(set)
+            for provider, wanted in looks.items():
+                job_ids = list(wanted)
+                for first in range(0, len(job_ids), _BATCH):
+                    try:
+                        await self._look_in(provider, job_ids[first : first + _BATCH])
+                    except (*REDIS_AWAY, PenstockError):
+                        self._recheck_now.set()
 
-    async def _look_in(self, provider: str, job_ids: list[str]) -> None:
+    async def _look_in(self, provider: str | None, job_ids: list[str]) -> None:
+        if provider is None:
+            await self._look_in_ledger(job_ids)
+            return
         keys = ProviderKeys(provider)
-        for first in range(0, len(job_ids), _BATCH):
-            batch = job_ids[first : first + _BATCH]
-            bodies = await self._redis.mget([keys.result(job_id) for job_id in batch])
-            for job_id, body in zip(batch, bodies, strict=True):
-                if body is not None:
-                    self._resolve(job_id, body)
-            uncached = self._ended.intersection(
-                job_id for job_id, body in zip(batch, bodies, strict=True) if body is None
-            )
-            self._ended.difference_update(batch)
-            if uncached:
-                await self.check_ledger(list(uncached))
+        bodies = await self._redis.mget([keys.result(job_id) for job_id in job_ids])
+        missing: set[str] = set()
+        for job_id, body in zip(job_ids, bodies, strict=True):
+            if body is None:
+                missing.add(job_id)
+            else:
+                self._resolve(job_id, body)
+        uncached = self._ended & missing  # too large for the cache, or evicted from it
+        self._ended.difference_update(job_ids)
+        if uncached:
+            await self._look_in_ledger(list(uncached))
+
+    async def _look_in_ledger(self, job_ids: Sequence[str]) -> None:
+        """Ask the record; what has not ended is listened for from now on."""
+        found = await self._ledger.results([UUID(job_id) for job_id in job_ids])
+        for job_id in job_ids:
+            known = found.get(UUID(job_id))
+            if known is None:
+                self._resolve_unknown(job_id)
+            elif known[2] is None:
+                await self._catch_up(job_id, known[1])
+            else:
+                self._resolve(job_id, known[2])
+
+    def _resolve_unknown(self, job_id: str) -> None:
+        """A submitted job that is not there yet is in a transaction that has not committed."""
+        awaited = self._awaited.get(job_id)
+        if awaited is not None and awaited.by_id:
+            self._resolve(job_id, UnknownJob(job_id))
+
+    async def _catch_up(self, job_id: str, workspace: str) -> None:
+        """Subscribe to a workspace that is new here; what ended meanwhile is looked up again."""
+        if done_channel(workspace) not in self._channels:
+            await self.listen_to(workspace)
+            self._looks[None].add(job_id)
+            self._look_now.set()
 
     async def _recheck(self) -> None:
-        """Ask Postgres, the record, about what is still pending: in turn, a slice at a time."""
+        """Ask the record about what is still pending: in turn, a slice at a time."""
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._recheck_now.wait(), timeout=_RECHECK_S)
+                async with asyncio.timeout(_RECHECK_S):
+                    await self._recheck_now.wait()
             self._recheck_now.clear()
-            pending = list(islice(self._futures, _RECHECK_JOBS))
+            pending = list(islice(self._awaited, _RECHECK_JOBS))
             for first in range(0, len(pending), _BATCH):
                 try:
-                    await self.check_ledger(pending[first : first + _BATCH])
+                    await self._look_in_ledger(pending[first : first + _BATCH])
                 except PenstockError as error:
                     logger.warning("results.recheck_failed", extra={"reason": str(error)})
                     break
             for job_id in pending:  # those still pending go to the end of the line
-                future = self._futures.pop(job_id, None)
-                if future is not None:
-                    self._futures[job_id] = future
-
-    async def check_ledger(self, job_ids: list[str]) -> set[str]:
-        """Resolve what has ended by Postgres; returns the IDs that exist."""
-        found = await self._ledger.results([UUID(job_id) for job_id in job_ids])
-        for job_id, (_, workspace, body) in found.items():
-            if body is not None:
-                self._resolve(str(job_id), body)
-            else:
-                await self.listen_to(workspace)
-        return {str(job_id) for job_id in found}
+                awaited = self._awaited.pop(job_id, None)
+                if awaited is not None:
+                    self._awaited[job_id] = awaited
 
 
-def decode_result(body: bytes, output_type: Any | None) -> Result:
+def decode_result(body: bytes, output_type: type[BaseModel] | None) -> Result:
     """A stored result; its output becomes an instance of `output_type` where one is given."""
     result = Result.decode(body)
     if output_type is None or result.output is None:

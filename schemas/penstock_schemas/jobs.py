@@ -26,7 +26,10 @@ from pydantic_core import PydanticCustomError
 from penstock_schemas.errors import InvalidJob
 from penstock_schemas.messages import Message, Tool, ToolChoice
 
-Tag = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Tag = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
+IdempotencyKey = Annotated[
+    str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00]+$")
+]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 JsonSchema = dict[str, JsonValue]
 _JobT = TypeVar("_JobT", bound="JobFields")
@@ -52,7 +55,7 @@ class JobFields(BaseModel):
     max_attempts: int = Field(default=5, ge=1, le=50)
     deadline: datetime | None = None
     lane: Literal["interactive", "bulk", "background"] = "interactive"
-    idempotency_key: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = None
+    idempotency_key: IdempotencyKey | None = None
 
     skill: Tag | None = None
     step: Tag | None = None

@@ -230,8 +230,8 @@ class Executor:
             **_measured(progress),
             "attempt_state": _state_of_failed(progress, error),
             "error_kind": error.kind,
-            "error_code": error.code,
-            "error_message": error.message,
+            "error_code": _storable(error.code),
+            "error_message": _storable(error.message),
             "usage": usage,
             "cost_usd": cost,
         }
@@ -288,6 +288,7 @@ class Executor:
             remaining_s = (attempt.deadline - datetime.now(UTC)).total_seconds()
         return decide(
             error,
+            number=attempt.number,
             tries=attempt.tries,
             max_attempts=envelope.job.max_attempts if envelope else 1,
             last_error=attempt.last_error,
@@ -360,6 +361,11 @@ def _state_of_failed(progress: Progress, error: ProviderError) -> AttemptState:
     if error.possibly_billed:
         return AttemptState.ABANDONED
     return AttemptState.FAILED if progress.sent else AttemptState.RETURNED
+
+
+def _storable(text: str | None) -> str | None:
+    """Postgres text holds no NUL; what a provider sends may."""
+    return text.replace("\0", "") if text else text
 
 
 def _returned(attempt: Attempt, wait_s: float) -> Settlement:

@@ -1,6 +1,6 @@
 """Pure: (error, attempt, routes) -> what happens to the job. Table-driven; decides by kind alone.
 
-Source of the rules: providers' error references, gathered in `docs/providers.md`.
+Source of the rules: the error references of the providers, cited in `providers/failures.py`.
 """
 
 from __future__ import annotations
@@ -93,6 +93,7 @@ Outcome = Retry | Reroute | Fail
 def decide(
     error: ProviderError,
     *,
+    number: int,
     tries: int,
     max_attempts: int,
     last_error: ErrorKind | None,
@@ -103,12 +104,12 @@ def decide(
 ) -> Outcome:
     """What follows from a failed attempt.
 
-    `tries` counts earlier charged attempts of the job; `remaining_s` is the time left until its
-    deadline; `jitter` gives a number from 0 to 1.
+    `number` is the attempt's, `tries` counts earlier ones that were charged; `remaining_s` is the
+    time left until the job's deadline; `jitter` gives a number from 0 to 1.
     """
     rule = RULES[error.kind]
     left = tries + 1 < max_attempts
-    wait_s = _wait_s(error, tries, jitter)
+    wait_s = _wait_s(error, number, jitter)
     in_time = remaining_s is None or wait_s < remaining_s
     if in_time and _same_route(rule.again, error.kind, last_error, left=left):
         return Retry(wait_s, charge=rule.again is not Again.FREE)
@@ -130,14 +131,14 @@ def _same_route(again: Again, kind: ErrorKind, last: ErrorKind | None, *, left: 
             return True
 
 
-def _wait_s(error: ProviderError, tries: int, jitter: Callable[[], float]) -> float:
+def _wait_s(error: ProviderError, number: int, jitter: Callable[[], float]) -> float:
     if error.retry_after_s is not None:
         return error.retry_after_s + jitter() * 0.5
     if error.kind is ErrorKind.QUOTA_EXHAUSTED:
         return QUOTA_PAUSE_S
     if RULES[error.kind].again is Again.ONCE:
         return 0.0
-    ceiling = min(BACKOFF_LAST_S, BACKOFF_FIRST_S * 2.0 ** min(tries, 16))
+    ceiling = min(BACKOFF_LAST_S, BACKOFF_FIRST_S * 2.0 ** min(number - 1, 16))
     return ceiling * (0.5 + 0.5 * jitter())
 
 

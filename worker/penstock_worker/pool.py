@@ -34,6 +34,8 @@ logger = logging.getLogger("penstock.worker")
 FALLBACK_S = 1.0
 #: Under load, slots gather this long before the next claim, in seconds: batches are cheap.
 NAP_S = 0.004
+#: A closed index is worth a warning after this long, in seconds.
+FROZEN_WARNING_S = 10.0
 #: From this many jobs under way on, a claim waits for company.
 BUSY = 8
 _AWAY: tuple[type[BaseException], ...] = (*REDIS_AWAY, *POSTGRES_AWAY, ResponseError)
@@ -85,6 +87,8 @@ class ProviderWorker(Worker):
         )
         self._reconciling: set[asyncio.Task[None]] = set()
         self._ledger_doubtful = False
+        self._claiming: asyncio.Task[Claimed] | None = None
+        self._opened_at = self.loop.time()
         self.ctx |= {"executor": executor, "settler": self._settler}
 
     async def main(self) -> None:
@@ -114,20 +118,34 @@ class ProviderWorker(Worker):
             self._wake.clear()
             await self._wake.wait(FALLBACK_S)
             return
+        # Shielded: a worker that is stopped in the middle of a claim finishes it, then drains.
+        self._claiming = self.loop.create_task(self._claim(free))
         try:
-            claimed = await self._claim(free)
+            claimed = await asyncio.shield(self._claiming)
         except _AWAY as error:
             logger.warning("claim.away", extra={"reason": str(error) or type(error).__name__})
             await asyncio.sleep(0.25)
             return
         if not claimed.open:
-            await asyncio.sleep(0.25)
+            await self._frozen()
             return
+        self._opened_at = self.loop.time()
         due_s = FALLBACK_S if claimed.wait_ms is None else claimed.wait_ms / 1000
         # Full, or nothing left: a settled job, a push or the next due job wakes us.
         await self._wake.wait(min(due_s, FALLBACK_S))
         if len(self._held) >= BUSY:
             await asyncio.sleep(NAP_S)
+
+    async def _frozen(self) -> None:
+        """The index is closed until a steward has rebuilt it; say so when that takes long."""
+        now = self.loop.time()
+        if now - self._opened_at > FROZEN_WARNING_S:
+            self._opened_at = now
+            logger.warning(
+                "index.closed",
+                extra={"provider": self._index.provider, "hint": "is `penstock steward` running?"},
+            )
+        await asyncio.sleep(0.25)
 
     async def _claim(self, free: int) -> Claimed:
         """Claim, open and start; a claim that cannot be opened goes back at once."""
@@ -169,7 +187,7 @@ class ProviderWorker(Worker):
     def _start(self, opened: Attempt) -> None:
         function: Any = self.functions["attempt"]
         task = self.loop.create_task(function.coroutine(self.ctx, opened))
-        key = opened.job_id
+        key = f"{opened.job_id}:{opened.number}"
         self.tasks[key] = task
         task.add_done_callback(lambda _: self.tasks.pop(key, None))
 
@@ -183,7 +201,8 @@ class ProviderWorker(Worker):
 
     def _forget(self, leases: Sequence[Lease]) -> None:
         for lease in leases:
-            self._held.pop(lease.key, None)
+            if self._held.get(lease.key) is lease:
+                del self._held[lease.key]
 
     def _on_settled(self, group: Sequence[Pending]) -> None:
         self._forget([pending.lease for pending in group])
@@ -226,6 +245,8 @@ class ProviderWorker(Worker):
 
     async def _finish(self) -> None:
         """Stopped: what was sent is settled, what was not goes back, then the threads end."""
+        if self._claiming is not None:
+            await asyncio.wait([self._claiming])
         await asyncio.gather(*self.tasks.values(), return_exceptions=True)
         await self._settler.drain(within_s=10.0)
         if self._reconciling:

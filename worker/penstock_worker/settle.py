@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+import asyncpg
+
 from penstock_client.connections import POSTGRES_AWAY, REDIS_AWAY
 from penstock_client.entries import Entry, Flow
 from penstock_client.ledger import Ledger
@@ -118,7 +120,7 @@ class Settler:
         wait_s = 0.1
         while True:
             try:
-                moved = await settle(self._ledger, settlements)
+                moved = await self._settle_apart(settlements)
             except POSTGRES_AWAY as error:
                 logger.warning("settle.postgres_away", extra={"reason": str(error)})
                 stashed = stashed or await self._stash(group)
@@ -128,6 +130,19 @@ class Settler:
             if stashed is not None:
                 await self._unstash(stashed)
             return moved
+
+    async def _settle_apart(self, settlements: list[Settlement]) -> dict[UUID, int]:
+        """Settle a group; one that Postgres refuses does not keep the others from theirs."""
+        try:
+            return await settle(self._ledger, settlements)
+        except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError):
+            logger.exception("settle.refused", extra={"attempts": len(settlements)})
+            if len(settlements) == 1:
+                return {}
+        moved: dict[UUID, int] = {}
+        for settlement in settlements:
+            moved |= await self._settle_apart([settlement])
+        return moved
 
     async def _stash(self, group: list[Pending]) -> bytes | None:
         data = encode_settlements([pending.settlement for pending in group])

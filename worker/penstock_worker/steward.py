@@ -107,8 +107,9 @@ class Steward(Worker):
         """Rebuild every index that is missing, stale, or left half rebuilt."""
         await self.pool.set(STEWARD, self.name, ex=5)
         live = await self._ledger.fetch("live_providers")
+        run = await self.index_of(PREFIX).server_run()
         for provider in {*self._providers, *(row["provider"] for row in live)}:
-            state = await self.index_of(provider).check_server()
+            state = await self.index_of(provider).check_server(run)
             running = self._rebuilding.get(provider)
             if state != "open" and (running is None or running.done()):
                 self._rebuilding[provider] = asyncio.create_task(self._rebuild_safely(provider))
@@ -159,8 +160,11 @@ class Steward(Worker):
             unheld = await index.unheld([job_id.bytes for job_id in suspects])
             unknown = [UUID(bytes=key) for key in unheld]
             now = await self._ledger.standing("standing", unknown)
-            still = {job.job_id: job for job in now if job.fence is not None and job.fence >= 0}
-            suspects = {job_id: job for job_id, job in still.items() if job_id in suspects}
+            live = [job for job in now if not job.state.is_terminal]
+            # Given back meanwhile: whoever gave it back may have met an index without its lease.
+            free = [job for job in live if job.fence is None]
+            await index.reindex(free, now=time.time(), wake=False)
+            suspects = {job.job_id: job for job in live if job.fence is not None}
             if time.monotonic() >= until:
                 break
             if suspects:

@@ -35,7 +35,7 @@ create table penstock.jobs (
     state              smallint not null,           -- penstock_schemas.status.JobState
     lane               smallint not null,           -- penstock_schemas.status.Lane
     placement_version  smallint not null default 0, -- counts moves between providers
-    attempts           smallint not null default 0, -- attempts opened: the next one's number less one
+    attempts           integer not null default 0,  -- attempts opened: the next one's number less one
     tries              smallint not null default 0, -- attempts that count against max_attempts
     crashes            smallint not null default 0, -- attempts whose worker was lost
     max_attempts       smallint not null,
@@ -46,7 +46,7 @@ create table penstock.jobs (
     fence              bigint,
     last_error         text,                        -- penstock_schemas.status.ErrorKind
     spent              jsonb,                       -- usage and cost of earlier attempts, after a retry
-    answer             smallint,                    -- the attempt whose answer is the result
+    answer             integer,                     -- the attempt whose answer is the result
     created_at         timestamptz not null default now(),
     available_at       timestamptz,
     started_at         timestamptz,
@@ -83,7 +83,7 @@ create table penstock.payloads (
 -- attempt. A late answer to a job that has its result already is kept beside it.
 create table penstock.answers (
     job_id  uuid not null,
-    number  smallint not null,
+    number  integer not null,
     body    bytea not null,
     primary key (job_id, number)
 ) partition by range (job_id);
@@ -91,7 +91,7 @@ create table penstock.answers (
 -- One row for each call, written before its request is sent.
 create table penstock.attempts (
     job_id              uuid not null,
-    number              smallint not null,
+    number              integer not null,
     workspace           text not null,
     provider            text not null,
     model               text not null,

@@ -151,9 +151,12 @@ class ProviderIndex:
         info: dict[str, Any] = await self._redis.info("server")  # pyright: ignore[reportUnknownMemberType]
         return str(info["run_id"])
 
-    async def check_server(self) -> str:
-        """Close the index if it was opened under another run of the server; returns its state."""
-        return await self._operate("check", await self.server_run())
+    async def check_server(self, run: str | None = None) -> str:
+        """Close the index if it was opened under another run of the server; returns its state.
+
+        `run` is the server's present run, where the caller knows it.
+        """
+        return await self._operate("check", run or await self.server_run())
 
     async def begin_rebuild(self, epoch: str) -> str:
         """Start a rebuild, or join the one under way; returns its epoch."""

@@ -1,7 +1,7 @@
 -- Open the attempts of one claim: one row each before any request is sent, and the payloads back.
--- A job is ours when its fence is the one that the index expects (null, or the token of a lease
--- that lapsed) and it has not been moved. The attempt of a lapsed lease may have been paid: it is
--- abandoned, with the estimate as its possible cost. Jobs that are not ours are not returned.
+-- A job is ours when nobody holds it (its fence is null), or when its fence is the token of a lease
+-- that the index saw lapse, and it has not been moved. The attempt of a lapsed lease may have been
+-- paid: it is abandoned, with the estimate as its possible cost. Other jobs are not returned.
 -- $1 job IDs, $2 lapsed fences or null, $3 placement versions, $4 cost if paid of the abandoned
 -- attempt in USD or null, $5 our fence, $6 provider, $7 worker.
 with input as (
@@ -10,11 +10,11 @@ with input as (
 ), mine as (
     update penstock.jobs j
     set state = 4, fence = $5, attempts = j.attempts + 1,
-        crashes = j.crashes + case when input.lapsed is null then 0 else 1 end,
+        crashes = j.crashes + case when j.fence = input.lapsed then 1 else 0 end,
         started_at = coalesce(j.started_at, now())
     from input
     where j.id = input.id
-      and j.fence is not distinct from input.lapsed
+      and (j.fence is null or j.fence = input.lapsed)
       and j.placement_version = input.placement
     returning j.id, j.workspace, j.model, j.attempts, j.tries, j.crashes, j.created_at, j.deadline,
               j.last_error, j.spent, j.input_tokens_est, j.output_tokens_est,

@@ -6,7 +6,7 @@
 -- counts, $21 ms to wait, $22 provider and $23 model to go on with, $24 usage so far, $25 result.
 with input as (
     select * from unnest(
-        $1::uuid[], $2::smallint[], $3::bigint[], $4::smallint[], $5::integer[], $6::smallint[],
+        $1::uuid[], $2::integer[], $3::bigint[], $4::smallint[], $5::integer[], $6::smallint[],
         $7::text[], $8::text[], $9::text[], $10::text[], $11::integer[], $12::integer[],
         $13::integer[], $14::integer[], $15::integer[], $16::boolean[], $17::numeric[],
         $18::boolean[], $19::smallint[], $20::smallint[], $21::bigint[], $22::text[], $23::text[],

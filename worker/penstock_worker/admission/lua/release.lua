@@ -4,7 +4,8 @@
 --   done    job ID as text, done channel, result body ('': too large to cache)
 --   again   ms to wait, new entry tail (10 bytes), flow
 --   drop    '', '', ''
--- A lease that somebody else holds by now is left alone. Returns the number of leases given back.
+-- A lease that somebody else holds by now is left alone. A job whose lease was lost with the index
+-- queues again all the same. Returns the number of leases given back.
 local released, woken = 0, false
 local told = {}
 for at = 4, #ARGV, 6 do
@@ -21,8 +22,9 @@ for at = 4, #ARGV, 6 do
       redis.call('SET', base .. 'result:' .. text, body, 'EX', ARGV[2])
     end
     told[channel] = (told[channel] or ARGV[3]) .. ' ' .. text
-  elseif action == 'again' and ours then
-    local _, _, place = parse_record(record)
+  elseif action == 'again' and (ours or not record) then
+    local place = next_places(1) + 1
+    if ours then _, _, place = parse_record(record) end
     local wait, entry, flow = tonumber(ARGV[at + 3]), id .. ARGV[at + 4], ARGV[at + 5]
     if wait > 0 then
       redis.call('ZADD', base .. 'due', now_ms() + wait, entry .. struct.pack('>d', place) .. flow)
