@@ -14,8 +14,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    JsonValue,
-    PrivateAttr,
+    PlainValidator,
     StringConstraints,
     ValidationError,
     field_validator,
@@ -31,7 +30,26 @@ IdempotencyKey = Annotated[
     str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00]+$")
 ]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-JsonSchema = dict[str, JsonValue]
+
+
+class _SchemaOfModel(dict[str, Any]):
+    """The JSON Schema of a pydantic model, which remembers the model."""
+
+    def __init__(self, model: type[BaseModel]) -> None:
+        super().__init__(model.model_json_schema())
+        self.model = model
+
+
+def _as_schema(given: Any) -> dict[str, Any]:
+    if isinstance(given, type) and issubclass(given, BaseModel):
+        return _SchemaOfModel(given)
+    if isinstance(given, dict):
+        return cast("dict[str, Any]", given)
+    raise PydanticCustomError("not_a_schema", "a pydantic model or a JSON Schema")
+
+
+#: A pydantic model or a JSON Schema as a dict; a model is kept as its schema.
+JsonSchema = Annotated[Mapping[str, Any] | type[BaseModel], PlainValidator(_as_schema)]
 _JobT = TypeVar("_JobT", bound="JobFields")
 
 
@@ -93,24 +111,10 @@ class _TextFields(JobFields):
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
     cache_system: bool = False
 
-    _output_type: type[BaseModel] | None = PrivateAttr(default=None)
-
     @property
     def output_type(self) -> type[BaseModel] | None:
         """The pydantic model given as `schema=` in this process; it does not travel."""
-        return self._output_type
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _schema_of_model(cls, data: Any, handler: Any) -> Any:
-        """Take a pydantic model for `schema=`: keep it for the result, store its JSON Schema."""
-        given = _given_schema(data)
-        if given is None:
-            return handler(data)
-        fields = {k: v for k, v in data.items() if k not in ("schema", "output_schema")}
-        job = handler(fields | {"schema": given.model_json_schema()})
-        job._output_type = given  # noqa: SLF001 - its own
-        return job
+        return getattr(self.output_schema, "model", None)
 
     @model_validator(mode="after")
     def _one_input(self) -> _TextFields:
@@ -258,11 +262,3 @@ _PLAINER = {
     "missing": "is required",
     "extra_forbidden": "is not a field of this job",
 }
-
-
-def _given_schema(data: Any) -> type[BaseModel] | None:
-    if not isinstance(data, dict):
-        return None
-    fields = cast("dict[str, Any]", data)
-    given = fields.get("schema", fields.get("output_schema"))
-    return given if isinstance(given, type) and issubclass(given, BaseModel) else None

@@ -16,7 +16,10 @@ from penstock_schemas.status import ErrorKind
 from penstock_worker.providers.protocol import Built, Call
 from penstock_worker.providers.reading import Object, dump
 
-_USER_AGENT = f"penstock/{__version__}"
+_SAME_HEADERS = (
+    (b"content-type", b"application/json"),
+    (b"user-agent", f"penstock/{__version__}".encode()),
+)
 
 #: Auth style -> the header that carries the key, and what stands before it.
 #: A provider that asks for no key still gets one, as a bearer token, where one is set.
@@ -52,15 +55,17 @@ def request_of(
 ) -> Built:
     """The POST of `body` to the provider's `path`, with the call's key and request ID."""
     sent = [
-        ("content-type", "application/json"),
-        ("user-agent", _USER_AGENT),
-        ("x-client-request-id", call.request_id),
-        *headers,
+        *_SAME_HEADERS,
+        (b"x-client-request-id", call.request_id.encode()),
+        *((name.encode(), value.encode()) for name, value in headers),
     ]
     if call.api_key:
         name, prefix = _AUTH[call.provider.auth_style]
-        sent.append((name, prefix + call.api_key))
-    request = httpx.Request("POST", _url(call.base_url, path), headers=sent, content=dump(body))
+        sent.append((name.encode(), f"{prefix}{call.api_key}".encode()))
+    # With a stream, httpx does not look through the headers for what it would add.
+    body_stream = httpx.ByteStream(dump(body))
+    request = httpx.Request("POST", _url(call.base_url, path), headers=sent, stream=body_stream)
+    request.read()
     return Built(request=request, warnings=tuple(warnings))
 
 

@@ -337,9 +337,11 @@ def _as_httpx_response(
     headers = reply.raw_headers
     if reply.headers.get("Content-Encoding", "").lower() in _DECODED_BY_AIOHTTP:
         headers = [pair for pair in headers if pair[0].lower() not in _STALE_ONCE_DECODED]
+    kept = httpx.Headers(headers)
+    kept.encoding = "latin-1"  # else each look-up tries to find out
     return kind(
         reply.status,
-        headers=headers,
+        headers=kept,
         stream=body,
         request=request,
         extensions={"reason_phrase": (reply.reason or "").encode("latin-1", "replace")},
