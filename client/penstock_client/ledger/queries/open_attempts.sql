@@ -35,7 +35,11 @@ with input as (
     select id, attempts, workspace, $6, model, $7, $5, 1 from mine
 ), counted as (
     update penstock.llm_configs c
-    set tokens_used_this_month = c.tokens_used_this_month + lost.tokens
+    set tokens_used_this_month = case when c.budget_reset_at > now()
+            then c.tokens_used_this_month + lost.tokens else lost.tokens end,
+        budget_reset_at = case when c.budget_reset_at > now() then c.budget_reset_at
+            else (date_trunc('month', now() at time zone 'utc') + interval '1 month')
+                 at time zone 'utc' end
     from (select workspace, sum(tokens)::bigint as tokens from abandoned group by 1) lost
     where c.workspace_id = lost.workspace
 )

@@ -25,9 +25,12 @@ with input as (
         cache_write_tokens = input.cache_write_tokens, reasoning_tokens = input.reasoning_tokens,
         estimated = input.estimated, cost_usd = input.cost_usd, simulated = input.simulated
     from input
+    join penstock.attempts before on before.job_id = input.job_id and before.number = input.number
     where a.job_id = input.job_id and a.number = input.number
       and case a.state when 1 then true when 12 then true else false end -- open or abandoned
-    returning a.workspace, a.input_tokens + a.output_tokens as tokens
+    -- What an abandoned attempt was counted as is taken off again.
+    returning a.workspace, a.input_tokens + a.output_tokens
+                           - before.input_tokens - before.output_tokens as tokens
 ), moved as (
     update penstock.jobs j
     set state = input.state,
@@ -58,8 +61,8 @@ with input as (
     for update of c
 ), counted as (
     update penstock.llm_configs c
-    set tokens_used_this_month = spenders.tokens
-            + case when c.budget_reset_at > now() then c.tokens_used_this_month else 0 end,
+    set tokens_used_this_month = case when c.budget_reset_at > now()
+            then c.tokens_used_this_month + spenders.tokens else greatest(spenders.tokens, 0) end,
         budget_reset_at = case when c.budget_reset_at > now() then c.budget_reset_at
             else (date_trunc('month', now() at time zone 'utc') + interval '1 month')
                  at time zone 'utc' end

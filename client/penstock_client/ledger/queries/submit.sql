@@ -33,4 +33,5 @@ from input
 left join penstock.jobs first
     on first.workspace = input.workspace and first.idempotency_key = input.idempotency_key
 where input.idempotency_key is not null
+  and first.id is distinct from input.id
   and not exists (select from fresh where fresh.id = input.id)
