@@ -33,7 +33,7 @@ from penstock_client.settings import Settings
 from penstock_client.waiting import Waiter, decode_result
 from penstock_client.workspaces import Workspaces
 from penstock_schemas.catalog import Catalog, catalog
-from penstock_schemas.errors import JobFailed, ResultTimeout
+from penstock_schemas.errors import InvalidJob, JobFailed, ResultTimeout
 from penstock_schemas.ids import JobId, parse_job_id
 from penstock_schemas.jobs import Embed, Envelope
 from penstock_schemas.results import Result
@@ -160,7 +160,7 @@ class Penstock:
 
     async def result(self, job_id: str, *, timeout_s: float | None = None) -> Result:
         """The result of any job, by ID; raises UnknownJob, ResultTimeout."""
-        known = parse_job_id(job_id)
+        known = _known_id(job_id)
         body = await self.await_body(known, None, timeout_s)
         return decode_result(body, None)
 
@@ -189,6 +189,15 @@ class Penstock:
             for task in running:
                 task.cancel()
 
+    async def check(self, workspace: str, *, model: str | None = None) -> None:
+        """Whether jobs of a workspace, with a pinned model, can be submitted at all.
+
+        Raises UnknownWorkspace, UnknownModel, UnknownProvider.
+        """
+        await self.workspaces.get(workspace)
+        if model is not None:
+            self.catalog.resolve(model)
+
     async def jobs(
         self,
         workspace: str,
@@ -200,7 +209,7 @@ class Penstock:
     ) -> list[JobRow]:
         """A workspace's jobs, newest first; page on with `before`, the last ID seen."""
         await self.workspaces.get(workspace)
-        last = UUID(before) if before else None
+        last = UUID(_known_id(before)) if before else None
         return await self.ledger.jobs(
             workspace, state=state, capability=capability, before=last, limit=limit
         )
@@ -271,6 +280,13 @@ class Penstock:
         done, self._indexed = self._indexed, []
         if done:
             await self.ledger.mark_indexed(done)
+
+
+def _known_id(text: str) -> JobId:
+    try:
+        return parse_job_id(text)
+    except ValueError as error:
+        raise InvalidJob(str(error), field="job_id") from None
 
 
 async def _chunks(
