@@ -362,12 +362,21 @@ async def test_drop_on_a_kept_connection_was_possibly_sent_and_never_resent(
     assert (server.connections, len(server.requests)) == (1, 2)
 
 
+def saw_close(sender: Sender) -> bool:
+    """Whether the close of every idle connection has reached the client by now."""
+    pooled = sender._transport._session.connector._conns.values()
+    return not any(idle.is_connected() for kept in pooled for idle, _ in kept)
+
+
 async def test_idle_connection_closed_by_the_server_is_replaced(sender: Sender) -> None:
     async with serving(saying(OK, close=True)) as server:
         for done in (1, 2):
             response = await sender.send(post(server.url), timeout=PATIENT)
             assert response.content == b"ok"
             await server.wait_until(lambda: server.open_connections == 0)
+            async with asyncio.timeout(5):
+                while not saw_close(sender):
+                    await asyncio.sleep(0)
             assert (server.connections, len(server.requests)) == (done, done)
 
 

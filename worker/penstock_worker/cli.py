@@ -10,7 +10,7 @@ import typer
 
 
 def register(app: typer.Typer) -> None:
-    """Adds `worker`, `steward` and `simulator` to the command line."""
+    """Adds `worker`, `steward`, `simulator`, `up` and `demo` to the command line."""
     app.command("worker", epilog="Example: penstock worker --provider openai --concurrency 200")(
         worker
     )
@@ -18,6 +18,8 @@ def register(app: typer.Typer) -> None:
     app.command("simulator", epilog="Example: penstock simulator --port 9100 --latency-ms 200")(
         simulator
     )
+    app.command("up", epilog="Example: penstock up --providers openai,anthropic --workers 2")(up)
+    app.command("demo", epilog="Example: penstock demo --messages 1000")(demo)
 
 
 JsonLogs = Annotated[bool, typer.Option("--json-logs", help="Write logs as JSON lines.")]
@@ -106,4 +108,64 @@ def simulator(  # noqa: PLR0917 - options of a command
             canned=canned,
             on_ready=ready,
         )
+    )
+
+
+def up(
+    providers: Annotated[
+        str | None,
+        typer.Option(help="Providers to work for, with commas between; default: all with a key."),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes for each provider.")] = 1,
+    concurrency: Annotated[
+        int | None,
+        typer.Option(min=1, max=5000, help="Calls in flight at most in each of them."),
+    ] = None,
+    port: Annotated[
+        int,
+        typer.Option(min=0, max=65535, help="The gateway's port; a free one when it is in use."),
+    ] = 8080,
+    simulate: Annotated[
+        bool | None,
+        typer.Option(
+            "--simulate/--no-simulate",
+            help="Answer from simulated providers; default: when no provider has a key.",
+        ),
+    ] = None,
+) -> None:
+    """Run everything on this machine until Ctrl-C: servers, steward, workers and gateway.
+
+    Valkey and PostgreSQL are started in PENSTOCK_HOME unless PENSTOCK_REDIS_URL and
+    PENSTOCK_DATABASE_URL name servers of yours.
+    """
+    from penstock_client.cli.running import settings
+    from penstock_worker.credentials import environment
+    from penstock_worker.up.command import UpOptions, run_up
+
+    options = UpOptions(
+        providers=None if providers is None else [name.strip() for name in providers.split(",")],
+        workers=workers,
+        concurrency=concurrency,
+        port=port,
+        simulate=simulate,
+    )
+    run_up(options, settings(), environment(os.environ, folder=Path.cwd()))
+
+
+def demo(
+    messages: Annotated[
+        int,
+        typer.Option(min=1, max=100_000, help="Messages to classify; the 240 repeat beyond that."),
+    ] = 240,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the folder with its data and logs.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """See Penstock work, in a folder of its own: classify, extract and reason, all simulated."""
+    from penstock_client.cli.running import settings
+    from penstock_worker.demo.command import DemoOptions, run_demo
+
+    raise typer.Exit(
+        run_demo(DemoOptions(messages=messages, keep=keep, as_json=as_json), settings())
     )
