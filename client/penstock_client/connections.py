@@ -97,6 +97,15 @@ async def _keep_session(connection: Any) -> None:
     """No reset between uses: Penstock leaves no session state behind."""
 
 
+def _session(settings: Settings) -> dict[str, str]:
+    """Session settings. Prepared statements are planned once for all: planning over the weekly
+    partitions costs as much as running, and generic plans never flip to hash joins.
+    """
+    if settings.statement_cache_size == 0:  # a PgBouncer, which refuses what it does not know
+        return {"application_name": "penstock"}
+    return {"application_name": "penstock", "plan_cache_mode": "force_generic_plan"}
+
+
 async def postgres_pool(settings: Settings, *, max_size: int = 10) -> asyncpg.Pool:
     """A pool of Postgres connections, at least one of them open.
 
@@ -114,7 +123,7 @@ async def postgres_pool(settings: Settings, *, max_size: int = 10) -> asyncpg.Po
             statement_cache_size=settings.statement_cache_size,
             max_inactive_connection_lifetime=0,
             reset=_keep_session,
-            server_settings={"application_name": "penstock"},
+            server_settings=_session(settings),
         )
         async with pool.acquire():
             return pool

@@ -85,11 +85,11 @@ class Heartbeat:
             batch = leases[first : first + _BATCH]
             gone = set(self._call(batch, epoch)[2:])
             for lease in batch:
-                if lease.key in gone:
-                    lease.lost = True
-                else:
+                if lease.key not in gone:
                     lease.expires_at = asked_at + LEASE_S
-            lost += gone
+                elif self._held.get(lease.key) is lease:  # not given back meanwhile
+                    lease.lost = True
+                    lost.append(lease.key)
         if lost:
             logger.warning("lease.lost", extra={"worker": self._worker, "jobs": len(lost)})
 
