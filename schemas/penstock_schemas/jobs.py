@@ -50,6 +50,8 @@ def _as_schema(given: Any) -> dict[str, Any]:
 
 #: A pydantic model or a JSON Schema as a dict; a model is kept as its schema.
 JsonSchema = Annotated[Mapping[str, Any] | type[BaseModel], PlainValidator(_as_schema)]
+#: How hard a model that reasons should think; each wire has its own words for it.
+Effort = Literal["none", "minimal", "low", "medium", "high"]
 _JobT = TypeVar("_JobT", bound="JobFields")
 
 
@@ -99,6 +101,7 @@ class _TextFields(JobFields):
     system: str | None = None
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
     output_schema: JsonSchema | None = Field(default=None, alias="schema")
     json_output: bool = Field(default=False, alias="json")
 
@@ -109,6 +112,7 @@ class _TextFields(JobFields):
     seed: int | None = None
     presence_penalty: float | None = Field(default=None, ge=-2, le=2)
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
+    effort: Effort | None = None
     cache_system: bool = False
 
     @property

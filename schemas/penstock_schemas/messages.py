@@ -39,20 +39,53 @@ class ImagePart(_Frozen):
         return self
 
 
-Part = Annotated[TextPart | ImagePart, Field(discriminator="type")]
+class DocumentPart(_Frozen):
+    """A document, by URL or as base64 bytes; exactly one of the two."""
+
+    type: Literal["document"] = "document"
+    url: str | None = None
+    data: str | None = Field(default=None, description="base64")
+    media_type: str = "application/pdf"
+    title: str | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> DocumentPart:
+        if (self.url is None) == (self.data is None):
+            raise ValueError("a document has either url or data")
+        return self
+
+
+Part = Annotated[TextPart | ImagePart | DocumentPart, Field(discriminator="type")]
 Content = str | tuple[Part, ...]
+
+
+class ReasoningPart(_Frozen):
+    """What a model thought, to be sent back to the same provider word for word.
+
+    `signature` vouches for `text`; `data` is reasoning that only the provider can read. Both mean
+    nothing to any other provider than `provider`.
+    """
+
+    provider: str
+    text: str = ""
+    signature: str | None = None
+    data: str | None = None
+    id: str | None = None
 
 
 class ToolCall(_Frozen):
     """A model's wish to call a tool.
 
     `arguments` is None when the model's text was not a JSON object; `raw_arguments` keeps it.
+    `signature` is the provider's own mark on this call, for `signed_by` alone.
     """
 
     id: str
     name: str
     arguments: dict[str, JsonValue] | None = None
     raw_arguments: str | None = None
+    signature: str | None = None
+    signed_by: str | None = None
 
 
 class Tool(_Frozen):
@@ -87,10 +120,11 @@ class UserMessage(_Frozen):
 
 
 class AssistantMessage(_Frozen):
-    """What the model said earlier: text beside tool calls."""
+    """What the model said earlier: its reasoning, text, and tool calls."""
 
     role: Literal["assistant"] = "assistant"
     content: Content = ""
+    reasoning: tuple[ReasoningPart, ...] = ()
     tool_calls: tuple[ToolCall, ...] = ()
 
 
@@ -99,7 +133,7 @@ class ToolMessage(_Frozen):
 
     role: Literal["tool"] = "tool"
     tool_call_id: str
-    content: str
+    content: Content
     is_error: bool = False
 
 

@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 from penstock_schemas.ids import JobId, WorkspaceId
-from penstock_schemas.messages import ToolCall
+from penstock_schemas.messages import ReasoningPart, ToolCall
 from penstock_schemas.status import ErrorKind, FinishReason, JobState
 from penstock_schemas.usage import NO_USAGE, Usage
 
@@ -66,6 +66,7 @@ class Result(BaseModel):
     text: str | None = None
     output: Any = None
     tool_calls: tuple[ToolCall, ...] = ()
+    reasoning: tuple[ReasoningPart, ...] = ()
     vectors: tuple[tuple[float, ...], ...] = ()
     usage: Usage = NO_USAGE
     cost_usd: Decimal | None = None

@@ -1,7 +1,8 @@
-"""What a wire adapter is: three pure methods between a job and HTTP.
+"""What a wire adapter is: a few pure methods between a job and HTTP.
 
 `build` turns a call into an `httpx.Request`, `parse` turns a success into an `Answer`, `classify`
-turns anything else into a `ProviderError`. Adapters hold no state and do no I/O; an
+turns anything else into a `ProviderError`. A streamed answer goes through a `StreamDecoder`, which
+takes the body's bytes as they come and ends in the same `Answer`. Adapters hold no state and do no I/O; an
 OpenAI-compatible provider is one row of the catalogue, not an adapter.
 """
 
@@ -15,7 +16,7 @@ import httpx
 from penstock_schemas.catalog import Model, Provider
 from penstock_schemas.errors import ProviderError
 from penstock_schemas.jobs import Classify, Embed, Extract, Generate, Reason
-from penstock_schemas.messages import ToolCall
+from penstock_schemas.messages import ReasoningPart, ToolCall
 from penstock_schemas.status import FinishReason
 from penstock_schemas.usage import NO_USAGE, Usage
 
@@ -37,6 +38,7 @@ class Call:
     api_key: str | None = field(default=None, repr=False)
     request_id: str
     max_tokens: int | None = None
+    stream: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,10 +56,45 @@ class Answer:
     text: str | None = None
     output: Any = None
     tool_calls: tuple[ToolCall, ...] = ()
+    reasoning: tuple[ReasoningPart, ...] = ()
     vectors: tuple[tuple[float, ...], ...] = ()
     usage: Usage = NO_USAGE
     finish_reason: FinishReason = FinishReason.STOP
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delta:
+    """A piece of a streamed answer, in order: text, reasoning, or a piece of one tool call.
+
+    `tool_index` counts tool calls from 0; `tool_id` and `tool_name` come with the first piece of a
+    call, `arguments` is a piece of its JSON text.
+    """
+
+    text: str = ""
+    reasoning: str = ""
+    tool_index: int | None = None
+    tool_id: str | None = None
+    tool_name: str | None = None
+    arguments: str = ""
+
+
+class StreamDecoder(Protocol):
+    """Reads one streamed answer. Holds the state of that stream and does no I/O."""
+
+    def feed(self, data: bytes) -> list[Delta]:
+        """What these bytes add; they may be cut anywhere.
+
+        Raises ProviderError when the provider reports an error inside the stream.
+        """
+        ...
+
+    def finish(self) -> Answer:
+        """The whole answer, the same as without streaming.
+
+        Raises ProviderError(INTERRUPTED, possibly billed) when the stream ended before its end.
+        """
+        ...
 
 
 class Adapter(Protocol):
@@ -69,6 +106,10 @@ class Adapter(Protocol):
 
     def parse(self, call: Call, response: httpx.Response) -> Answer:
         """The answer of a 2xx. Raises ProviderError(MALFORMED_ANSWER) when it is none."""
+        ...
+
+    def decoder(self, call: Call) -> StreamDecoder:
+        """A decoder for the streamed answer to a call that was built with `stream`."""
         ...
 
     def classify(self, call: Call, response: httpx.Response) -> ProviderError:
