@@ -57,6 +57,7 @@ class Attempt:
     `tries` counts earlier attempts that were charged, `crashes` those whose worker was lost.
     """
 
+    job_id: JobId
     lease: Lease
     number: int
     workspace: WorkspaceId
@@ -70,11 +71,6 @@ class Attempt:
     spent: Spent
     body: bytes
     over_budget: bool
-
-    @property
-    def job_id(self) -> JobId:
-        """The job's ID as text."""
-        return JobId(str(self.lease.job_id))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +132,7 @@ async def open_attempts(
 
 def _attempt(row: Any, lease: Lease, provider: str) -> Attempt:
     return Attempt(
+        job_id=JobId(str(row["id"])),
         lease=lease,
         number=row["number"],
         workspace=row["workspace"],

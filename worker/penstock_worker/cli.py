@@ -138,7 +138,7 @@ def up(
     Valkey and PostgreSQL are started in PENSTOCK_HOME unless PENSTOCK_REDIS_URL and
     PENSTOCK_DATABASE_URL name servers of yours.
     """
-    from penstock_client.cli.running import settings
+    from penstock_client.settings import Settings
     from penstock_worker.credentials import environment
     from penstock_worker.up.command import UpOptions, run_up
 
@@ -149,7 +149,7 @@ def up(
         port=port,
         simulate=simulate,
     )
-    run_up(options, settings(), environment(os.environ, folder=Path.cwd()))
+    run_up(options, Settings(), environment(os.environ, folder=Path.cwd()))
 
 
 def demo(
@@ -163,9 +163,9 @@ def demo(
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """See Penstock work, in a folder of its own: classify, extract and reason, all simulated."""
-    from penstock_client.cli.running import settings
+    from penstock_client.settings import Settings
     from penstock_worker.demo.command import DemoOptions, run_demo
 
     raise typer.Exit(
-        run_demo(DemoOptions(messages=messages, keep=keep, as_json=as_json), settings())
+        run_demo(DemoOptions(messages=messages, keep=keep, as_json=as_json), Settings())
     )

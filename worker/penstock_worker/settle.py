@@ -92,8 +92,8 @@ class Settler:
             group = self._take()
             last_size = len(group)
             moved = await self._write(group)
+            self._on_settled(group)  # first, so that no heartbeat renews what is given back
             await self._release(group, moved)
-            self._on_settled(group)
             if not self._waiting:
                 self._arrived.clear()
                 self._idle.set()

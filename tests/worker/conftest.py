@@ -1,0 +1,34 @@
+"""What tests of running workers need beside the common fixtures."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from arq.connections import ArqRedis
+
+from penstock_client import Settings
+from penstock_client.connections import close_redis, redis_pool
+from penstock_worker.admission.index import ProviderIndex
+from penstock_worker.embedded import EmbeddedStack
+from tests.worker.running import PROVIDER, Servers
+
+
+@pytest.fixture
+def servers(stack: EmbeddedStack) -> Servers:
+    """The servers, to be stopped and killed."""
+    return Servers(stack)
+
+
+@pytest.fixture
+async def redis(empty: Settings) -> AsyncIterator[ArqRedis]:
+    """A pool on an empty Valkey."""
+    pool = redis_pool(empty)
+    yield pool
+    await close_redis(pool)
+
+
+@pytest.fixture
+def index(redis: ArqRedis) -> ProviderIndex:
+    """The provider's index, as a steward or a rival worker sees it."""
+    return ProviderIndex(redis, PROVIDER)
