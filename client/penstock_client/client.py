@@ -16,9 +16,9 @@ from typing import Any, Self
 from uuid import UUID
 
 from pydantic import BaseModel
-from redis.exceptions import RedisError
 from uuid_utils import uuid7
 
+from penstock_client.background import forever
 from penstock_client.broker import Broker
 from penstock_client.connections import (
     POSTGRES_AWAY,
@@ -28,6 +28,7 @@ from penstock_client.connections import (
     redis_pool,
 )
 from penstock_client.ledger import JobRow, Ledger, NewJob
+from penstock_client.mapping import Mapping
 from penstock_client.routing import AnyJob, estimate_tokens, routes_for
 from penstock_client.settings import Settings
 from penstock_client.waiting import Waiter, decode_result
@@ -41,6 +42,7 @@ from penstock_schemas.status import JobState, Lane
 
 logger = logging.getLogger("penstock.client")
 
+_NOT_ENTERED = "use Penstock as `async with Penstock.connect() as penstock`"
 #: Jobs recorded in one statement; more are recorded in several.
 SUBMIT_CHUNK = 10_000
 
@@ -75,6 +77,7 @@ class Penstock:
         self.settings = settings
         self.catalog = models
         self._ledger: Ledger | None = None
+        self._workspaces: Workspaces | None = None
         self._indexed: list[UUID] = []
         self._index_seen = asyncio.Event()
 
@@ -87,7 +90,7 @@ class Penstock:
         settings: Settings | None = None,
     ) -> Self:
         """Prepare a connection from `PENSTOCK_*` settings; what is given here goes first."""
-        settings = settings or Settings()
+        settings = settings or Settings.load()
         given = {"redis_url": redis_url, "database_url": database_url}
         changes = {name: url for name, url in given.items() if url is not None}
         return cls(settings.model_copy(update=changes), models=catalog())
@@ -102,10 +105,13 @@ class Penstock:
             await close_redis(self._redis)
             raise
         self._broker = Broker(self._redis)
-        self.workspaces = Workspaces(self.ledger, self.catalog)
+        self._workspaces = Workspaces(self.ledger, self.catalog)
         self._waiter = Waiter(self._redis, self.ledger)
         self._waiter.start()
-        self._marker = asyncio.create_task(self._mark_indexed(), name="penstock-mark")
+        marking = forever(
+            self._mark_indexed, event="submit.mark_failed", logger=logger, every_s=0.05
+        )
+        self._marker = asyncio.create_task(marking, name="penstock-mark")
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -122,8 +128,15 @@ class Penstock:
     def ledger(self) -> Ledger:
         """The record behind this connection."""
         if self._ledger is None:
-            raise RuntimeError("use Penstock as `async with Penstock.connect() as penstock`")
+            raise RuntimeError(_NOT_ENTERED)
         return self._ledger
+
+    @property
+    def workspaces(self) -> Workspaces:
+        """Look up, list and create workspaces."""
+        if self._workspaces is None:
+            raise RuntimeError(_NOT_ENTERED)
+        return self._workspaces
 
     async def submit(self, job: AnyJob, *, connection: Any = None) -> Handle:
         """Record and enqueue one job; see `submit_many`."""
@@ -169,25 +182,15 @@ class Penstock:
     ) -> AsyncIterator[Result]:
         """Run any number of jobs with at most `window` under way; results as they complete.
 
-        Memory stays bounded by the window. A failed job is a result like any other.
+        Memory stays bounded by the window. A failed job is a result like any other. A job is
+        submitted as soon as the source gives it, with those that came with it. Raises the first
+        error of the source or of a submit.
         """
-        running: set[asyncio.Task[Result]] = set()
-        source = _chunks(jobs, max(1, window // 4))
-        more = True
-        try:
-            while more or running:
-                while more and len(running) <= window - max(1, window // 4):
-                    chunk = await anext(source, None)
-                    more = chunk is not None
-                    for handle in await self.submit_many(chunk or []):
-                        running.add(asyncio.create_task(handle.result()))
-                if running:
-                    done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                    for task in done:
-                        yield task.result()
-        finally:
-            for task in running:
-                task.cancel()
+        if window < 1:
+            raise InvalidJob("window: must be at least 1", field="window")
+        async with Mapping(self.submit_many, window=window) as mapping:
+            async for result in mapping.run(jobs):
+                yield result
 
     async def check(self, workspace: str, *, model: str | None = None) -> None:
         """Whether jobs of a workspace, with a pinned model, can be submitted at all.
@@ -251,16 +254,16 @@ class Penstock:
         )
 
     async def _record(self, jobs: Sequence[NewJob], connection: Any) -> dict[UUID, UUID]:
+        for workspace in {job.workspace for job in jobs}:
+            await self._waiter.listen_to(workspace)
         if connection is not None:
             return await self.ledger.submit(
                 jobs, connection=connection, index_after=timedelta(seconds=0)
             )
-        for workspace in {job.workspace for job in jobs}:
-            await self._waiter.listen_to(workspace)
         earlier = await self.ledger.submit(jobs)
         try:
             await self._broker.push(job for job in jobs if job.job_id not in earlier)
-        except (RedisError, *REDIS_AWAY) as error:  # recorded all the same
+        except REDIS_AWAY as error:  # recorded all the same
             logger.warning("submit.index_later", extra={"jobs": len(jobs), "reason": str(error)})
         else:
             self._indexed.append(min(job.job_id for job in jobs))
@@ -269,12 +272,9 @@ class Penstock:
 
     async def _mark_indexed(self) -> None:
         """Tell the record, off the submit's path, which submits the steward may forget."""
-        while True:
-            await self._index_seen.wait()
-            self._index_seen.clear()
-            with contextlib.suppress(*POSTGRES_AWAY):
-                await self._mark_now()
-            await asyncio.sleep(0.05)
+        await self._index_seen.wait()
+        self._index_seen.clear()
+        await self._mark_now()
 
     async def _mark_now(self) -> None:
         done, self._indexed = self._indexed, []
@@ -287,21 +287,3 @@ def _known_id(text: str) -> JobId:
         return parse_job_id(text)
     except ValueError as error:
         raise InvalidJob(str(error), field="job_id") from None
-
-
-async def _chunks(
-    jobs: Iterable[AnyJob] | AsyncIterable[AnyJob], size: int
-) -> AsyncIterator[list[AnyJob]]:
-    chunk: list[AnyJob] = []
-    async for job in jobs if isinstance(jobs, AsyncIterable) else _each(jobs):
-        chunk.append(job)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
-
-
-async def _each(jobs: Iterable[AnyJob]) -> AsyncIterator[AnyJob]:
-    for job in jobs:
-        yield job

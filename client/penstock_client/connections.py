@@ -13,9 +13,7 @@ from typing import Any, TypeVar
 import asyncpg
 from arq.connections import ArqRedis
 from redis.asyncio import BlockingConnectionPool
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 from tenacity import (
     AsyncRetrying,
     retry_if_exception_type,
@@ -34,20 +32,17 @@ POSTGRES_AWAY: tuple[type[BaseException], ...] = (
     TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
+    asyncpg.InsufficientResourcesError,  # disk full, out of memory, too many connections
+    asyncpg.OperatorInterventionError,  # starting, stopping, cancelled
+    asyncpg.InternalServerError,
+    asyncpg.ReadOnlySQLTransactionError,  # a failover under way
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
 )
-#: Redis was away, or is loading its data.
-REDIS_AWAY: tuple[type[BaseException], ...] = (
-    RedisConnectionError,
-    RedisTimeoutError,
-    OSError,
-    TimeoutError,
-)
+#: Redis was away, is loading, failing over, or out of disk or memory.
+REDIS_AWAY: tuple[type[BaseException], ...] = (RedisError, OSError, TimeoutError)
+#: Either of them.
+AWAY = (*REDIS_AWAY, *POSTGRES_AWAY)
 
 
 def redis_pool(settings: Settings, *, max_connections: int = 16) -> ArqRedis:
@@ -98,12 +93,17 @@ async def _keep_session(connection: Any) -> None:
 
 
 def _session(settings: Settings) -> dict[str, str]:
-    """Session settings. Prepared statements are planned once for all: planning over the weekly
-    partitions costs as much as running, and generic plans never flip to hash joins.
+    """Session settings. Prepared statements are planned once for all, and to use indexes: planning
+    over the weekly partitions costs as much as running, and a plan made while the tables were
+    small would read all of them once they are large.
     """
     if settings.statement_cache_size == 0:  # a PgBouncer, which refuses what it does not know
         return {"application_name": "penstock"}
-    return {"application_name": "penstock", "plan_cache_mode": "force_generic_plan"}
+    return {
+        "application_name": "penstock",
+        "plan_cache_mode": "force_generic_plan",
+        "enable_seqscan": "off",
+    }
 
 
 async def postgres_pool(settings: Settings, *, max_size: int = 10) -> asyncpg.Pool:

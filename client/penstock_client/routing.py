@@ -26,7 +26,7 @@ def routes_for(job: AnyJob, config: WorkspaceConfig, catalog: Catalog) -> tuple[
     if job.model is not None:
         return (catalog.resolve(job.model).ref,)
     default = catalog.capabilities.get(job.capability) or catalog.capabilities[job.type]
-    chosen = config.routing.get(job.capability, (default.model,))
+    chosen = config.routing.get(job.capability) or (default.model,)
     if chosen == (default.model,):
         chosen = _with_fallbacks(default)
     return tuple(catalog.resolve(name).ref for name in chosen)

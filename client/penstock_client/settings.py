@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from penstock_schemas.errors import ConfigurationError
@@ -34,6 +34,16 @@ class Settings(BaseSettings):
     home: Path = Field(default_factory=lambda: Path.home() / ".penstock")
     deadline_s: float = Field(default=10.0, gt=0)
     statement_cache_size: int = Field(default=200, ge=0)
+
+    @classmethod
+    def load(cls) -> Settings:
+        """The settings of this process; raises ConfigurationError that names the variable."""
+        try:
+            return cls()
+        except ValidationError as error:
+            detail = error.errors(include_url=False, include_input=False)[0]
+            variable = f"PENSTOCK_{detail['loc'][0]}".upper()
+            raise ConfigurationError(f"{variable}: {detail['msg']}") from None
 
     def require_redis(self) -> str:
         """The Redis URL; raises ConfigurationError that names the variable."""

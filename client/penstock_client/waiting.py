@@ -18,8 +18,9 @@ from typing import Any
 from uuid import UUID
 
 from arq.connections import ArqRedis
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
+from penstock_client.background import forever
 from penstock_client.connections import REDIS_AWAY
 from penstock_client.ledger import Ledger
 from penstock_schemas.errors import PenstockError, UnknownJob
@@ -56,6 +57,7 @@ class Waiter:
         self._looks: defaultdict[str | None, set[str]] = defaultdict(set)
         self._ended: set[str] = set()
         self._channels: dict[str, asyncio.Future[None]] = {}
+        self._unsubscribed: set[str] = set()
         self._pubsub: Any = redis.pubsub()  # pyright: ignore[reportUnknownMemberType]
         self._look_now = asyncio.Event()
         self._recheck_now = asyncio.Event()
@@ -63,11 +65,10 @@ class Waiter:
 
     def start(self) -> None:
         """Start listening; called once, inside the loop."""
-        self._tasks = [
-            asyncio.create_task(self._listen(), name="penstock-listen"),
-            asyncio.create_task(self._look(), name="penstock-look"),
-            asyncio.create_task(self._recheck(), name="penstock-recheck"),
-        ]
+        for turn in (self._listen, self._look, self._recheck):
+            event = f"results.{turn.__name__.strip('_')}_failed"
+            loop = forever(turn, event=event, logger=logger, on_failure=self._recheck_now.set)
+            self._tasks.append(asyncio.create_task(loop, name=event))
 
     async def close(self) -> None:
         """Stop listening; whoever still awaits is cancelled."""
@@ -85,8 +86,10 @@ class Waiter:
         confirmed = self._channels.get(channel)
         if confirmed is None:
             confirmed = self._channels[channel] = asyncio.get_running_loop().create_future()
-            with contextlib.suppress(*REDIS_AWAY):
+            try:
                 await self._pubsub.subscribe(channel)
+            except REDIS_AWAY:
+                self._unsubscribed.add(channel)  # `_listen` asks again
         if not confirmed.done():
             await asyncio.wait([confirmed], timeout=_CONFIRM_S)
 
@@ -118,26 +121,16 @@ class Waiter:
             awaited.future.set_exception(outcome)
 
     async def _listen(self) -> None:
-        """Read messages for ever; the library subscribes again after a lost connection."""
-        while True:
-            try:
-                if not self._pubsub.subscribed:
-                    await asyncio.sleep(0.02)
-                    await self._subscribe_late()
-                    continue
-                message = await self._pubsub.get_message(timeout=1.0)
-                if message is not None:
-                    self._take(message)
-            except REDIS_AWAY as error:
-                logger.warning("results.subscription_lost", extra={"reason": str(error)})
-                self._recheck_now.set()
-                await asyncio.sleep(0.2)
-
-    async def _subscribe_late(self) -> None:
-        """Ask again for what could not be subscribed while Redis was away."""
-        waiting = [name for name, confirmed in self._channels.items() if not confirmed.done()]
-        if waiting:
-            await self._pubsub.subscribe(*waiting)
+        """Take one message; the library subscribes again after a lost connection."""
+        if self._unsubscribed:
+            await self._pubsub.subscribe(*self._unsubscribed)
+            self._unsubscribed.clear()
+        if not self._pubsub.subscribed:
+            await asyncio.sleep(0.02)
+            return
+        message = await self._pubsub.get_message(timeout=1.0)
+        if message is not None:
+            self._take(message)
 
     def _take(self, message: dict[str, Any]) -> None:
         if message["type"] == "subscribe":
@@ -156,17 +149,13 @@ class Waiter:
 
     async def _look(self) -> None:
         """Fetch results that are said to be there, many in one round trip."""
-        while True:
-            await self._look_now.wait()
-            self._look_now.clear()
-            looks, self._looks = self._looks, defaultdict(set)
-            for provider, wanted in looks.items():
-                job_ids = list(wanted)
-                for first in range(0, len(job_ids), _BATCH):
-                    try:
-                        await self._look_in(provider, job_ids[first : first + _BATCH])
-                    except (*REDIS_AWAY, PenstockError):
-                        self._recheck_now.set()
+        await self._look_now.wait()
+        self._look_now.clear()
+        looks, self._looks = self._looks, defaultdict(set)
+        for provider, wanted in looks.items():
+            job_ids = list(wanted)
+            for first in range(0, len(job_ids), _BATCH):
+                await self._look_in(provider, job_ids[first : first + _BATCH])
 
     async def _look_in(self, provider: str | None, job_ids: list[str]) -> None:
         if provider is None:
@@ -212,27 +201,29 @@ class Waiter:
 
     async def _recheck(self) -> None:
         """Ask the record about what is still pending: in turn, a slice at a time."""
-        while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_RECHECK_S):
-                    await self._recheck_now.wait()
-            self._recheck_now.clear()
-            pending = list(islice(self._awaited, _RECHECK_JOBS))
-            for first in range(0, len(pending), _BATCH):
-                try:
-                    await self._look_in_ledger(pending[first : first + _BATCH])
-                except PenstockError as error:
-                    logger.warning("results.recheck_failed", extra={"reason": str(error)})
-                    break
-            for job_id in pending:  # those still pending go to the end of the line
-                awaited = self._awaited.pop(job_id, None)
-                if awaited is not None:
-                    self._awaited[job_id] = awaited
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_RECHECK_S):
+                await self._recheck_now.wait()
+        self._recheck_now.clear()
+        pending = list(islice(self._awaited, _RECHECK_JOBS))
+        for job_id in pending:  # to the end of the line
+            self._awaited[job_id] = self._awaited.pop(job_id)
+        for first in range(0, len(pending), _BATCH):
+            await self._look_in_ledger(pending[first : first + _BATCH])
 
 
 def decode_result(body: bytes, output_type: type[BaseModel] | None) -> Result:
-    """A stored result; its output becomes an instance of `output_type` where one is given."""
+    """A stored result; its output becomes an instance of `output_type` where one is given.
+
+    An output that fits the JSON Schema and yet not the model stays as it is, with a warning.
+    """
     result = Result.decode(body)
     if output_type is None or result.output is None:
         return result
-    return result.model_copy(update={"output": output_type.model_validate(result.output)})
+    try:
+        output: object = output_type.model_validate(result.output)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)[0]
+        warning = f"output: {output_type.__name__} refuses it: {found['msg']}"
+        return result.model_copy(update={"warnings": (*result.warnings, warning)})
+    return result.model_copy(update={"output": output})

@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
+from fnmatch import fnmatchcase
 from functools import cache, cached_property
 from importlib.resources import files
 from typing import Any, Literal, Self
@@ -19,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, 
 
 from penstock_schemas.errors import UnknownModel, UnknownProvider
 
-Wire = Literal["openai_chat", "anthropic", "gemini"]
+Wire = Literal["openai_chat", "openai_responses", "anthropic", "gemini"]
 AuthType = Literal["api_key", "oauth", "custom"]
 AuthStyle = Literal["bearer", "x-api-key", "x-goog-api-key", "api-key", "none"]
 Feature = Literal["streaming", "function_calling", "vision"]
@@ -45,6 +46,8 @@ class Provider(_Row):
     `renamed_parameters` use the names of Penstock's jobs; the pseudo-parameter
     `forced_tool_choice` stands for any tool choice but `auto` and `none`.
     `key_variables` are environment variables in the order in which they are tried.
+    `responses_models` are patterns (`*-pro`) of the names of unlisted models that need the
+    Responses wire.
     """
 
     name: str
@@ -64,6 +67,7 @@ class Provider(_Row):
     unsupported_parameters: frozenset[str] = frozenset()
     renamed_parameters: Mapping[str, str] = {}
     reasoning_prefixes: tuple[str, ...] = ()
+    responses_models: tuple[str, ...] = ()
     wire_id_prefix: str = ""
 
     @property
@@ -85,6 +89,11 @@ class Provider(_Row):
         """The ID to send for a model name that the catalogue does not hold."""
         return name if "/" in name else self.wire_id_prefix + name
 
+    def wire_of(self, name: str) -> Wire | None:
+        """The wire that a model which the catalogue does not hold needs, where not the usual."""
+        needs_responses = any(fnmatchcase(name, pattern) for pattern in self.responses_models)
+        return "openai_responses" if needs_responses else None
+
 
 class Model(_Row):
     """One model of one provider.
@@ -94,6 +103,7 @@ class Model(_Row):
     `capabilities` says what the model can do through Penstock, by whatever means its wire has.
     `reasoning` marks models that refuse sampling parameters (and, on OpenAI's wire, take
     `max_completion_tokens` only); a model may well reason without it.
+    `wire` is set where the model needs another wire than its provider's usual one.
     `retires_on` is the day from which the provider no longer answers for it. `known` is false for
     a model that was named by a user and stands in no row.
     """
@@ -102,6 +112,7 @@ class Model(_Row):
     name: str
     wire_id: str
     display_name: str
+    wire: Wire | None = None
     kind: ModelKind = "chat"
     context_window: PositiveInt | None = None
     max_output_tokens: PositiveInt | None = None
@@ -285,6 +296,7 @@ def _unlisted(provider: Provider, name: str) -> Model:
         name=name,
         wire_id=provider.wire_id(name),
         display_name=name,
+        wire=provider.wire_of(name),
         kind="embedding" if embedding else "chat",
         capabilities=frozenset(abilities),
         reasoning=name.startswith(provider.reasoning_prefixes),

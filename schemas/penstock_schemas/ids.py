@@ -8,7 +8,7 @@ partitioned by time are partitioned by job ID. Source: RFC 9562, section 5.7.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NewType
 from uuid import UUID
 
@@ -18,6 +18,7 @@ WorkspaceId = NewType("WorkspaceId", str)
 #: A lease's fencing token: a random positive 63-bit integer, compared for equality only.
 Fence = NewType("Fence", int)
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WORKSPACE = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 
@@ -41,4 +42,4 @@ def created_at(job_id: JobId) -> datetime:
 
 def first_id_at(moment: datetime) -> UUID:
     """The smallest ID that can be made at `moment`: the bound of a partition by time."""
-    return UUID(int=int(moment.timestamp() * 1000) << 80)
+    return UUID(int=((moment - _EPOCH) // timedelta(milliseconds=1)) << 80)

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    JsonValue,
     PlainValidator,
     StringConstraints,
+    TypeAdapter,
     ValidationError,
     field_validator,
     model_validator,
@@ -40,12 +42,20 @@ class _SchemaOfModel(dict[str, Any]):
         self.model = model
 
 
+_JSON_OBJECT = TypeAdapter(dict[str, JsonValue], config=ConfigDict(allow_inf_nan=False))
+
+
 def _as_schema(given: Any) -> dict[str, Any]:
+    if isinstance(given, _SchemaOfModel):
+        return given
     if isinstance(given, type) and issubclass(given, BaseModel):
         return _SchemaOfModel(given)
-    if isinstance(given, dict):
-        return cast("dict[str, Any]", given)
-    raise PydanticCustomError("not_a_schema", "a pydantic model or a JSON Schema")
+    try:
+        return _JSON_OBJECT.validate_python(given, strict=True)
+    except ValidationError:
+        raise PydanticCustomError(
+            "not_a_schema", "must be a pydantic model or a JSON Schema"
+        ) from None
 
 
 #: A pydantic model or a JSON Schema as a dict; a model is kept as its schema.
@@ -105,7 +115,7 @@ class _TextFields(JobFields):
     output_schema: JsonSchema | None = Field(default=None, alias="schema")
     json_output: bool = Field(default=False, alias="json")
 
-    max_tokens: int | None = Field(default=None, ge=1)
+    max_tokens: int | None = Field(default=None, ge=1, le=10_000_000)
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, gt=0, le=1)
     stop: tuple[str, ...] = ()
@@ -174,7 +184,8 @@ class Extract(_OverText):
     @model_validator(mode="after")
     def _has_schema(self) -> Extract:
         if not self.output_schema:
-            raise PydanticCustomError("no_schema", "schema: a pydantic model or a JSON Schema")
+            told = "schema: must be a pydantic model or a JSON Schema"
+            raise PydanticCustomError("no_schema", told)
         return self
 
 
@@ -251,13 +262,17 @@ def build_job(kind: type[_JobT], fields: Mapping[str, Any]) -> _JobT:
 
 def invalid_job(error: ValidationError) -> InvalidJob:
     """A pydantic error as one line that names each field."""
+    details = error.errors(include_url=False, include_context=False, include_input=False)
+    inner = {detail["loc"][0] for detail in details if len(detail["loc"]) > 1}
     parts: list[str] = []
-    for detail in error.errors(include_url=False, include_context=False, include_input=False):
-        where = ".".join(str(part) for part in detail["loc"] if part not in JOB_TYPES)
+    for detail in details:
+        if detail["type"] == "too_short" and detail["loc"][0] in inner:
+            continue  # an element was refused, which is said already
+        where = ".".join(str(p) for p in detail["loc"] if isinstance(p, int) or p.isidentifier())
         what = _PLAINER.get(detail["type"], detail["msg"])
         parts.append(f"{where}: {what}" if where else what)
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]["loc"]
-    return InvalidJob("; ".join(parts), field=str(first[-1]) if first else None)
+    where = details[0]["loc"]
+    return InvalidJob("; ".join(dict.fromkeys(parts)), field=str(where[0]) if where else None)
 
 
 _PLAINER = {

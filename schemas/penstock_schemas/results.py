@@ -55,7 +55,8 @@ class Result(BaseModel):
     whose `schema=` was a pydantic model, it is an instance of that model.
     `usage` and `cost_usd` are those of all its attempts; `cost_usd` is None when a price is not
     known, which does not mean free. `duration_ms` runs from submit to settlement. `attempts`
-    counts the calls made. `simulated` says that the answer did not come from a real provider.
+    counts those that were opened, sent or not. `simulated` says that the answer did not come from
+    a real provider.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -278,7 +278,7 @@ async def test_map_stopped_early_awaits_nothing_any_more(penstock: Penstock, wor
     awaiting = {
         task
         for task in asyncio.all_tasks()
-        if getattr(task.get_coro(), "__qualname__", "") == "Handle.result"
+        if getattr(task.get_coro(), "__qualname__", "") == "Mapping._report"
     }
     await results.aclose()  # type: ignore[attr-defined]
     _, pending = await asyncio.wait(awaiting, timeout=2)

@@ -29,10 +29,12 @@ def heartbeat(settings: Settings) -> Iterator[Heartbeat]:
 
 
 @pytest.fixture
-async def lease(index: ProviderIndex, broker: Broker) -> Lease:
-    """A lease on the only job, under epoch `e1`."""
+async def lease(index: ProviderIndex, broker: Broker, heartbeat: Heartbeat) -> Lease:
+    """A lease on the only job, under epoch `e1`, in the hands of the heartbeat's worker."""
     await broker.push([new_job()])
-    return (await index.claim(1)).leases[0]
+    (lease,) = (await index.claim(1)).leases
+    heartbeat._held[lease.key] = lease
+    return lease
 
 
 async def _expiry_ms(redis: ArqRedis, index: ProviderIndex, lease: Lease) -> float | None:
@@ -68,6 +70,15 @@ async def test_renew_reports_what_somebody_else_holds(
     assert lease.lost
     assert not lease.may_start()
     assert await _expiry_ms(redis, index, taken) == before
+
+
+async def test_renew_does_not_report_what_was_given_back_meanwhile(
+    index: ProviderIndex, heartbeat: Heartbeat, lease: Lease
+) -> None:
+    await index.release([Done(lease, "acme", b"body")])
+    del heartbeat._held[lease.key]
+    heartbeat._renew([lease], "e1")
+    assert not lease.lost
 
 
 async def test_renew_takes_back_a_lapsed_lease_that_nobody_claimed(
@@ -121,6 +132,7 @@ async def test_renew_leaves_a_strangers_lease_after_a_loss_of_the_index(
 ) -> None:
     await index.finish_rebuild(await index.begin_rebuild("e2"))
     stranger = replace(lease, fence=Fence(lease.fence ^ 2))
+    heartbeat._held[lease.key] = stranger
     heartbeat._renew([stranger], "e2")
     assert stranger.lost
     assert (await contents(redis, index)).held[lease.key].startswith(lease.token)

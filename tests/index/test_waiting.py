@@ -76,6 +76,7 @@ async def _awaiting(penstock: Penstock, handles: Sequence[Handle]) -> list[async
     return tasks
 
 
+@pytest.mark.slow
 async def test_20000_awaits_share_one_connection(
     penstock: Penstock, index: ProviderIndex, redis: ArqRedis
 ) -> None:

@@ -38,7 +38,7 @@ def call_for(job: AnyJob, ref: str = GPT, **changes: Any) -> Call:
 
 def built(job: AnyJob, ref: str = GPT, **changes: Any) -> Built:
     call = call_for(job, ref, **changes)
-    return adapter_for(call.provider).build(call)
+    return adapter_for(call.provider, call.model).build(call)
 
 
 def body_of(job: AnyJob, ref: str = GPT, **changes: Any) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def body_of(job: AnyJob, ref: str = GPT, **changes: Any) -> dict[str, Any]:
 def parsed(job: AnyJob, body: Any, ref: str = GPT, **changes: Any) -> Answer:
     call = call_for(job, ref, **changes)
     content = body if isinstance(body, bytes) else orjson.dumps(body)
-    return adapter_for(call.provider).parse(call, httpx.Response(200, content=content))
+    return adapter_for(call.provider, call.model).parse(call, httpx.Response(200, content=content))
 
 
 def failure(
@@ -57,7 +57,7 @@ def failure(
     call = call_for(generate(prompt="hi"), ref)
     content = body if isinstance(body, bytes) else orjson.dumps(body)
     response = httpx.Response(status, content=content, headers=headers)
-    return adapter_for(call.provider).classify(call, response)
+    return adapter_for(call.provider, call.model).classify(call, response)
 
 
 def chat(content: Any = "hello", *, finish: Any = "stop", **message: Any) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def shorten_leases(monkeypatch: Any, *, lease_s: float = 3.0, renew_s: float = 0
         monkeypatch.setattr(module, "LEASE_S", lease_s)
     monkeypatch.setattr(heartbeat, "RENEW_S", renew_s)
     monkeypatch.setattr(leases, "MARGIN_S", lease_s / 8)
-    monkeypatch.setattr(reconcile, "_DOUBT_S", lease_s)
+    monkeypatch.setattr(reconcile, "_DOUBT_MS", int(lease_s * 1000))
 
 
 def catch_worker(monkeypatch: Any) -> list[Any]:

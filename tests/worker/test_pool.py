@@ -14,6 +14,7 @@ from penstock_client import Penstock
 from penstock_schemas.status import AttemptState, ErrorKind, JobState
 from penstock_worker.admission.index import ProviderIndex
 from penstock_worker.execute import Executor
+from penstock_worker.simulator.faults import Fault
 from penstock_worker.simulator.server import Simulator
 from tests.index.looking import contents, lapse_all, until
 from tests.worker.running import (
@@ -167,8 +168,6 @@ async def test_job_whose_worker_was_lost_twice_is_started_again(
 async def test_failed_call_is_tried_again_by_the_same_worker(
     penstock: Penstock, simulator: Simulator, work_for
 ) -> None:
-    from penstock_worker.simulator.faults import Fault
-
     simulator.faults.add(Fault(kind="status", status=500, count=3))
     await work_for(PROVIDER)
     handles = await penstock.submit_many(tickets(10))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -24,7 +23,7 @@ def _standing(
     *,
     provider: str = PROVIDER,
     fence: int | None = None,
-    available_at: datetime | None = None,
+    wait_ms: int = 0,
 ) -> StandingJob:
     job = new_job(provider=provider)
     return StandingJob(
@@ -34,7 +33,7 @@ def _standing(
         fence=fence,
         flow=Flow("acme", 0, "m"),
         entry=job.entry,
-        available_at=available_at,
+        wait_ms=wait_ms,
     )
 
 
@@ -78,7 +77,7 @@ async def test_put_in_place_gives_a_running_job_time_to_show_its_lease(
 async def test_put_in_place_tells_the_token_of_a_job_that_shows_no_lease(
     redis: ArqRedis, index: ProviderIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconcile, "_DOUBT_S", 0.05)
+    monkeypatch.setattr(reconcile, "_DOUBT_MS", 50)
     await index.finish_rebuild(await index.begin_rebuild("e1"))
     await _put(redis, _standing(JobState.RUNNING, fence=5))
 
@@ -91,8 +90,7 @@ async def test_put_in_place_tells_the_token_of_a_job_that_shows_no_lease(
 
 async def test_put_in_place_lets_a_deferred_job_wait(redis: ArqRedis, index: ProviderIndex) -> None:
     await index.finish_rebuild(await index.begin_rebuild("e1"))
-    later = datetime.now(UTC) + timedelta(seconds=30)
-    await _put(redis, _standing(JobState.DEFERRED, available_at=later))
+    await _put(redis, _standing(JobState.DEFERRED, wait_ms=60_000))
     claimed = await index.claim(1)
     assert claimed.leases == ()
-    assert 20_000 < claimed.wait_ms <= 30_000
+    assert 55_000 < claimed.wait_ms <= 60_000

@@ -17,6 +17,8 @@ from penstock_schemas.status import AttemptState, ErrorKind, FinishReason, JobSt
 from penstock_schemas.usage import NO_USAGE, Usage
 from penstock_worker.leases import Lease
 
+_KINDS = frozenset(kind.value for kind in ErrorKind)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
@@ -69,7 +71,7 @@ class Attempt:
     deadline: datetime | None
     last_error: ErrorKind | None
     spent: Spent
-    body: bytes
+    body: bytes | None
     over_budget: bool
 
 
@@ -126,11 +128,28 @@ async def open_attempts(
         provider,
         worker,
     )
-    by_id = {lease.job_id: lease for lease in leases}
-    return [_attempt(row, by_id[row["id"]], provider) for row in rows]
+    by_id = {lease.job_id: (lease, cost) for lease, cost in zip(leases, possible_cost, strict=True)}
+    return [_attempt(row, *by_id[row["id"]], provider) for row in rows]
 
 
-def _attempt(row: Any, lease: Lease, provider: str) -> Attempt:
+def _kind(name: str | None) -> ErrorKind | None:
+    """The kind of the last error; a name that a newer version wrote is as good as none."""
+    return ErrorKind(name) if name in _KINDS else None
+
+
+def _spent(row: Any, lease: Lease, possible_cost: Decimal | None) -> Spent:
+    """What earlier attempts used, with the one that was abandoned just now."""
+    spent = Spent.decode(row["spent"])
+    if not row["lost_one"]:
+        return spent
+    entry = lease.entry
+    usage = Usage(
+        input_tokens=entry.input_tokens, output_tokens=entry.output_tokens, estimated=True
+    )
+    return spent.plus(usage, possible_cost)
+
+
+def _attempt(row: Any, lease: Lease, possible_cost: Decimal | None, provider: str) -> Attempt:
     return Attempt(
         job_id=JobId(str(row["id"])),
         lease=lease,
@@ -142,8 +161,8 @@ def _attempt(row: Any, lease: Lease, provider: str) -> Attempt:
         crashes=row["crashes"],
         created_at=row["created_at"],
         deadline=row["deadline"],
-        last_error=ErrorKind(row["last_error"]) if row["last_error"] else None,
-        spent=Spent.decode(row["spent"]),
+        last_error=_kind(row["last_error"]),
+        spent=_spent(row, lease, possible_cost),
         body=row["body"],
         over_budget=row["over_budget"],
     )

@@ -48,7 +48,7 @@ def worker(
     _settle_garbage_collector()
     variables = environment(os.environ, folder=Path.cwd())
     uvloop.run(
-        run_worker(provider, Settings(), variables, concurrency=concurrency, drain_s=drain_s)
+        run_worker(provider, Settings.load(), variables, concurrency=concurrency, drain_s=drain_s)
     )
 
 
@@ -73,7 +73,7 @@ def steward(json_logs: JsonLogs = False) -> None:
     from penstock_worker.logs import configure_logs
 
     configure_logs(json=json_logs)
-    uvloop.run(run_steward(Settings()))
+    uvloop.run(run_steward(Settings.load()))
 
 
 def simulator(  # noqa: PLR0917 - options of a command
@@ -149,7 +149,7 @@ def up(
         port=port,
         simulate=simulate,
     )
-    run_up(options, Settings(), environment(os.environ, folder=Path.cwd()))
+    run_up(options, Settings.load(), environment(os.environ, folder=Path.cwd()))
 
 
 def demo(
@@ -167,5 +167,5 @@ def demo(
     from penstock_worker.demo.command import DemoOptions, run_demo
 
     raise typer.Exit(
-        run_demo(DemoOptions(messages=messages, keep=keep, as_json=as_json), Settings())
+        run_demo(DemoOptions(messages=messages, keep=keep, as_json=as_json), Settings.load())
     )

@@ -22,9 +22,10 @@ class Access:
 
 
 def environment(environ: Mapping[str, str], *, folder: Path) -> dict[str, str]:
-    """The process's environment over what a `.env` file in `folder` says."""
+    """The process's environment over what a `.env` file in `folder` says; empty is unset."""
     stored = dotenv_values(folder / ".env")
-    return {name: value for name, value in stored.items() if value is not None} | dict(environ)
+    given = {name: value for name, value in environ.items() if value}
+    return {name: value for name, value in stored.items() if value} | given
 
 
 def base_url_variable(provider: str) -> str:

@@ -37,8 +37,10 @@ logger = logging.getLogger("penstock.worker")
 
 SIMULATED_HEADER = "x-penstock-simulated"
 _CONNECT_S = 10.0
-#: A job that this code cannot read may be readable for a newer worker: it waits, in seconds.
+#: A job that this code cannot read may be readable for a newer worker: it waits this long, in
+#: seconds, and twice as long each time.
 _UNREADABLE_WAIT_S = 30.0
+_UNREADABLE_DOUBLINGS = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,11 +100,9 @@ class Executor:
         """Run one attempt to its settlement; a cancelled one is settled as possibly paid."""
         progress = Progress(time.monotonic(), self._model(attempt.model))
         try:
-            plan = self._plan(attempt, progress)
-            response = await self._send(attempt, plan, progress)
-            answer = self._parse(plan, response)
+            return await self._run(attempt, progress)
         except NotStarted as reason:
-            return _returned(attempt, reason.wait_s)
+            return returned(attempt, reason.wait_s)
         except ProviderError as error:
             return self._failed(attempt, progress, error)
         except asyncio.CancelledError:
@@ -110,7 +110,14 @@ class Executor:
         except Exception as error:
             logger.exception("attempt.internal_error", extra={"job_id": attempt.job_id})
             message = f"{type(error).__name__} in Penstock; please report it"
-            return self._failed(attempt, progress, self._error(ErrorKind.INTERNAL, message))
+            failure = self._error(ErrorKind.INTERNAL, message)
+            failure.possibly_billed = progress.sent
+            return self._failed(attempt, progress, failure)
+
+    async def _run(self, attempt: Attempt, progress: Progress) -> Settlement:
+        plan = self._plan(attempt, progress)
+        response = await self._send(attempt, plan, progress)
+        answer = self._parse(plan, response)
         return self._succeeded(attempt, progress, plan, answer)
 
     def possible_cost(self, lease: Lease) -> Decimal | None:
@@ -120,11 +127,14 @@ class Executor:
 
     def _plan(self, attempt: Attempt, progress: Progress) -> Plan:
         self._refuse(attempt)
+        if attempt.body is None:
+            raise self._error(ErrorKind.INTERNAL, "its payload is not in the ledger any more")
         try:
             progress.envelope = envelope = Envelope.decode(attempt.body)
         except ValidationError:
             logger.warning("attempt.unreadable", extra={"job_id": attempt.job_id})
-            raise NotStarted(_UNREADABLE_WAIT_S) from None
+            wait_s = _UNREADABLE_WAIT_S * 2.0 ** min(attempt.number - 1, _UNREADABLE_DOUBLINGS)
+            raise NotStarted(wait_s) from None
         job = envelope.job
         call = Call(
             job=job,
@@ -301,7 +311,7 @@ class Executor:
     def _cut_off(self, attempt: Attempt, progress: Progress) -> Settlement:
         """The worker stops while the call is under way: it may be paid, and is not charged."""
         if not progress.sent:
-            return _returned(attempt, 0.0)
+            return returned(attempt)
         message = "the worker was stopped while the call was under way"
         error = self._error(ErrorKind.INTERRUPTED, message)
         error.possibly_billed = True
@@ -368,7 +378,7 @@ def _storable(text: str | None) -> str | None:
     return text.replace("\0", "") if text else text
 
 
-def _returned(attempt: Attempt, wait_s: float) -> Settlement:
+def returned(attempt: Attempt, wait_s: float = 0.0) -> Settlement:
     """An attempt that goes back unsent: no call, no charge, the job keeps its place."""
     wait_ms = int(wait_s * 1000)
     return Settlement(

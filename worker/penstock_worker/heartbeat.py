@@ -67,11 +67,13 @@ class Heartbeat:
                 seen = self._look()
                 moved = seen != (state, epoch)
                 if moved or time.monotonic() - renewed_at >= RENEW_S:
-                    renewed_at = time.monotonic()
+                    asked_at = time.monotonic()
                     self._renew(list(self._held.values()), seen[1])
-                    state, epoch = seen
+                    renewed_at, (state, epoch) = asked_at, seen
             except (RedisError, OSError) as error:
                 logger.warning("heartbeat.redis_away", extra={"reason": str(error)})
+            except Exception:
+                logger.exception("heartbeat.failed")
 
     def _look(self) -> tuple[str, str]:
         found: list[bytes | None] = self._redis.hmget(self._keys.epoch, "state", "id")
@@ -86,7 +88,7 @@ class Heartbeat:
             gone = set(self._call(batch, epoch)[2:])
             for lease in batch:
                 if lease.key not in gone:
-                    lease.expires_at = asked_at + LEASE_S
+                    lease.expires_at, lease.epoch = asked_at + LEASE_S, epoch
                 elif self._held.get(lease.key) is lease:  # not given back meanwhile
                     lease.lost = True
                     lost.append(lease.key)

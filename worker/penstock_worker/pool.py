@@ -8,20 +8,21 @@ any request is sent, and settled in groups. The loop survives a restart of Redis
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import functools
 import logging
 from collections.abc import Sequence
+from signal import Signals
 from typing import Any
 from uuid import UUID
 
 from arq.worker import Worker
-from redis.exceptions import ResponseError
 
-from penstock_client.connections import POSTGRES_AWAY, REDIS_AWAY
+from penstock_client.background import forever
+from penstock_client.connections import AWAY, persistently
 from penstock_client.ledger import Ledger
 from penstock_worker.admission.index import Claimed, Drop, ProviderIndex
 from penstock_worker.attempts import Attempt, open_attempts
-from penstock_worker.execute import Executor
+from penstock_worker.execute import Executor, returned
 from penstock_worker.heartbeat import Heartbeat
 from penstock_worker.leases import Held, Lease
 from penstock_worker.reconcile import reindex_by_ledger
@@ -38,14 +39,14 @@ NAP_S = 0.004
 FROZEN_WARNING_S = 10.0
 #: From this many jobs under way on, a claim waits for company.
 BUSY = 8
-_AWAY: tuple[type[BaseException], ...] = (*REDIS_AWAY, *POSTGRES_AWAY, ResponseError)
 
 
 async def attempt(ctx: dict[str, Any], opened: Attempt) -> None:
     """The arq function of a provider's pool: run an opened attempt and hand over its settlement."""
     executor: Executor = ctx["executor"]
     settler: Settler = ctx["settler"]
-    settler.put(Pending(await executor.run(opened), opened.lease))
+    settlement = await executor.run(opened)
+    settler.put(Pending(settlement, opened.lease))
 
 
 class ProviderWorker(Worker):
@@ -83,7 +84,7 @@ class ProviderWorker(Worker):
         self._wake = wake
         self._executor = executor
         self._settler = Settler(
-            ledger, index, on_settled=self._on_settled, reroute=self._reconcile_later
+            ledger, index, on_settled=self._on_settled, reconcile=self._reconcile_later
         )
         self._reconciling: set[asyncio.Task[None]] = set()
         self._ledger_doubtful = False
@@ -97,7 +98,8 @@ class ProviderWorker(Worker):
         self._settler.start()
         self._heartbeat.start()
         self._wake.start()
-        housekeeping = asyncio.create_task(self._housekeeping())
+        beat = forever(self.heart_beat, event="worker.beat_failed", logger=logger, every_s=1.0)
+        housekeeping = asyncio.create_task(beat)
         if self.on_startup:
             await self.on_startup(self.ctx)
         logger.info(
@@ -122,9 +124,13 @@ class ProviderWorker(Worker):
         self._claiming = self.loop.create_task(self._claim(free))
         try:
             claimed = await asyncio.shield(self._claiming)
-        except _AWAY as error:
+        except AWAY as error:
             logger.warning("claim.away", extra={"reason": str(error) or type(error).__name__})
             await asyncio.sleep(0.25)
+            return
+        except Exception:
+            logger.exception("claim.failed")
+            await asyncio.sleep(1.0)
             return
         if not claimed.open:
             await self._frozen()
@@ -189,13 +195,23 @@ class ProviderWorker(Worker):
         task = self.loop.create_task(function.coroutine(self.ctx, opened))
         key = f"{opened.job_id}:{opened.number}"
         self.tasks[key] = task
-        task.add_done_callback(lambda _: self.tasks.pop(key, None))
+
+        def ended(done: asyncio.Task[None]) -> None:
+            self.tasks.pop(key, None)
+            if done.cancelled():  # before its first step: nothing was sent
+                self._settler.put(Pending(returned(opened), opened.lease))
+            elif error := done.exception():  # its lease lapses, and the ledger decides
+                logger.error("attempt.broken", extra={"job_id": opened.job_id}, exc_info=error)
+                self._forget([opened.lease])
+
+        task.add_done_callback(ended)
 
     async def _refused(self, leases: Sequence[Lease], attempts: Sequence[Attempt]) -> None:
         """Jobs that the ledger did not let us start: ended, moved, or held by somebody else."""
         ours = {opened.lease.job_id for opened in attempts}
         refused = [lease for lease in leases if lease.job_id not in ours]
         self._forget(refused)
+        self._wake.set()
         await self._index.release([Drop(lease) for lease in refused])
         self._reconcile_later([lease.job_id for lease in refused])
 
@@ -221,27 +237,23 @@ class ProviderWorker(Worker):
         task.add_done_callback(self._reconciling.discard)
 
     async def _reconcile(self, job_ids: Sequence[UUID]) -> None:
-        """Put jobs where the ledger says they stand, however long that takes."""
-        while True:
-            try:
-                await reindex_by_ledger(self._ledger, self._index_of, job_ids)
-            except _AWAY as error:
-                logger.warning("reconcile.away", extra={"reason": str(error)})
-                await asyncio.sleep(1.0)
-            else:
-                return
+        """Put jobs where the ledger says they stand; the steward's audit stands behind this."""
+        work = functools.partial(reindex_by_ledger, self._ledger, self._index_of, job_ids)
+        try:
+            await persistently(work, away=AWAY, for_s=60.0)
+        except AWAY as error:
+            reason = str(error) or type(error).__name__
+            logger.warning("reconcile.given_up", extra={"jobs": len(job_ids), "reason": reason})
 
     def _index_of(self, provider: str) -> ProviderIndex:
         if provider == self._index.provider:
             return self._index
         return ProviderIndex(self.pool, provider)
 
-    async def _housekeeping(self) -> None:
-        """arq's own heart beat: the health record, and cron where a subclass has some."""
-        while True:
-            with contextlib.suppress(*_AWAY):
-                await self.heart_beat()
-            await asyncio.sleep(1.0)
+    def handle_sig_wait_for_completion(self, signum: Signals) -> None:
+        """Drain on the first signal; arq would cut the drain short on the second."""
+        if self.allow_pick_jobs:
+            super().handle_sig_wait_for_completion(signum)
 
     async def _finish(self) -> None:
         """Stopped: what was sent is settled, what was not goes back, then the threads end."""

@@ -7,11 +7,9 @@ whatever is put in twice is refused by the ledger when it is opened.
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from penstock_client.ledger import Ledger, StandingJob
@@ -20,8 +18,8 @@ from penstock_worker.admission.index import ProviderIndex
 from penstock_worker.leases import LEASE_S
 
 IndexOf = Callable[[str], ProviderIndex]
-#: A job that the ledger says is running has this long to show its lease, in seconds.
-_DOUBT_S = 2 * LEASE_S
+#: A job that the ledger says is running has this long to show its lease, in ms.
+_DOUBT_MS = int(2 * LEASE_S * 1000)
 _CHUNK = 500
 
 
@@ -34,17 +32,15 @@ async def put_in_place(index_of: IndexOf, jobs: Sequence[StandingJob]) -> None:
     """Index jobs by where they stand; safe to repeat."""
     free: defaultdict[str, list[StandingJob]] = defaultdict(list)
     fenced: defaultdict[str, list[StandingJob]] = defaultdict(list)
-    doubt = datetime.now(UTC) + timedelta(seconds=_DOUBT_S)
     for job in jobs:
         if job.state.is_terminal or job.state is JobState.BLOCKED:
             continue
         if job.fence is None:
             free[job.provider].append(job)
         else:
-            fenced[job.provider].append(replace(job, available_at=doubt))
-    now = time.time()
+            fenced[job.provider].append(replace(job, wait_ms=_DOUBT_MS))
     for lapsed, groups in ((False, free), (True, fenced)):
         for provider, group in groups.items():
             for first in range(0, len(group), _CHUNK):
                 chunk = group[first : first + _CHUNK]
-                await index_of(provider).reindex(chunk, now=now, lapsed=lapsed)
+                await index_of(provider).reindex(chunk, lapsed=lapsed)

@@ -1,19 +1,23 @@
 """Group commit of settlements: one Postgres transaction, then release, cache and notify on Redis.
 
 Settles at once when idle; while a group is being written the next one gathers. When Postgres is
-away the replies are kept in a Redis stream and written later: no second call is made for them.
+away all replies are kept in a Redis stream and written later: no second call is made for them.
+A group that meets anything unexpected is given up: its leases lapse, and the ledger decides.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 import asyncpg
 
+from penstock_client.background import forever
 from penstock_client.connections import POSTGRES_AWAY, REDIS_AWAY
 from penstock_client.entries import Entry, Flow
 from penstock_client.ledger import Ledger
@@ -32,16 +36,17 @@ GATHER_S = 0.004
 STASH_HOLD_MS = 3_600_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Pending:
-    """A settlement with the lease that it ends."""
+    """A settlement with the lease that it ends, and where it is stashed meanwhile, if it is."""
 
     settlement: Settlement
     lease: Lease
+    stashed: bytes | None = None
 
 
 class Settler:
-    """Writes settlements in groups. `on_settled` is told which leases were given back."""
+    """Writes settlements in groups. `on_settled` is told which leases end, before they do."""
 
     def __init__(
         self,
@@ -49,21 +54,25 @@ class Settler:
         index: ProviderIndex,
         *,
         on_settled: Callable[[Sequence[Pending]], None],
-        reroute: Callable[[Sequence[UUID]], object],
+        reconcile: Callable[[Sequence[UUID]], object],
     ) -> None:
         self._ledger = ledger
         self._index = index
         self._on_settled = on_settled
-        self._reroute = reroute
+        self._reconcile = reconcile
         self._waiting: list[Pending] = []
+        self._writing: list[Pending] = []
+        self._stashes: Counter[bytes] = Counter()
         self._arrived = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._last_size = 0
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Start writing."""
-        self._task = asyncio.create_task(self._run(), name="penstock-settle")
+        loop = forever(self._turn, event="settle.failed", logger=logger)
+        self._task = asyncio.create_task(loop, name="penstock-settle")
 
     def put(self, pending: Pending) -> None:
         """Hand over a settlement; it is written in one of the next groups."""
@@ -71,27 +80,31 @@ class Settler:
         self._idle.clear()
         self._arrived.set()
 
-    async def drain(self, *, within_s: float) -> bool:
-        """Write everything handed over so far; False when that took too long."""
+    async def drain(self, *, within_s: float) -> None:
+        """Write everything handed over so far; what cannot be written in time is stashed."""
         try:
-            await asyncio.wait_for(self._idle.wait(), timeout=within_s)
+            async with asyncio.timeout(within_s):
+                await self._idle.wait()
         except TimeoutError:
-            logger.warning("settle.undrained", extra={"jobs": len(self._waiting)})
-            return False
+            left = [*self._writing, *self._waiting]
+            logger.warning("settle.undrained", extra={"jobs": len(left)})
+            await self._stash(left)
         finally:
             if self._task is not None:
                 self._task.cancel()
-        return True
 
-    async def _run(self) -> None:
-        last_size = 0
-        while True:
-            await self._arrived.wait()
-            if last_size > 1 and len(self._waiting) < GROUP:
-                await asyncio.sleep(GATHER_S)
-            group = self._take()
-            last_size = len(group)
-            moved = await self._write(group)
+    async def _turn(self) -> None:
+        """Write one group, then give its leases back."""
+        await self._arrived.wait()
+        if self._last_size > 1 and len(self._waiting) < GROUP:
+            await asyncio.sleep(GATHER_S)
+        self._writing = self._take()
+        self._last_size = len(self._writing)
+        moved: dict[UUID, int] = {}
+        try:
+            moved = await self._write(self._writing)
+        finally:
+            group, self._writing = self._writing, []
             self._on_settled(group)  # first, so that no heartbeat renews what is given back
             await self._release(group, moved)
             if not self._waiting:
@@ -114,78 +127,91 @@ class Settler:
         return group
 
     async def _write(self, group: list[Pending]) -> dict[UUID, int]:
-        """Write a group, however long Postgres stays away; stashed in Redis meanwhile."""
+        """Write a group, however long Postgres stays away; all that waits is stashed meanwhile."""
         settlements = [pending.settlement for pending in group]
-        stashed: bytes | None = None
         wait_s = 0.1
         while True:
             try:
-                moved = await self._settle_apart(settlements)
+                moved = await settle_apart(self._ledger, settlements)
             except POSTGRES_AWAY as error:
-                logger.warning("settle.postgres_away", extra={"reason": str(error)})
-                stashed = stashed or await self._stash(group)
+                reason = str(error) or type(error).__name__
+                logger.warning("settle.postgres_away", extra={"reason": reason})
+                await self._stash([*group, *self._waiting])
                 await asyncio.sleep(wait_s)
                 wait_s = min(wait_s * 2, 2.0)
                 continue
-            if stashed is not None:
-                await self._unstash(stashed)
+            await self._unstash(group)
             return moved
 
-    async def _settle_apart(self, settlements: list[Settlement]) -> dict[UUID, int]:
-        """Settle a group; one that Postgres refuses does not keep the others from theirs."""
+    async def _stash(self, pending: Sequence[Pending]) -> None:
+        new = [item for item in pending if item.stashed is None]
+        if not new:
+            return
+        data = encode_settlements([item.settlement for item in new])
+        leases = [item.lease for item in new]
         try:
-            return await settle(self._ledger, settlements)
-        except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError):
-            logger.exception("settle.refused", extra={"attempts": len(settlements)})
-            if len(settlements) == 1:
-                return {}
-        moved: dict[UUID, int] = {}
-        for settlement in settlements:
-            moved |= await self._settle_apart([settlement])
-        return moved
+            entry = await self._index.stash(data, leases, hold_ms=STASH_HOLD_MS)
+        except REDIS_AWAY as error:  # both are away: they stay in memory, under their leases
+            logger.warning("settle.stash_failed", extra={"reason": str(error)})
+            return
+        for item in new:
+            item.stashed = entry
+        self._stashes[entry] = len(new)
 
-    async def _stash(self, group: list[Pending]) -> bytes | None:
-        data = encode_settlements([pending.settlement for pending in group])
-        leases = [pending.lease for pending in group]
-        try:
-            return await self._index.stash(data, leases, hold_ms=STASH_HOLD_MS)
-        except REDIS_AWAY:
-            return None
-
-    async def _unstash(self, entry: bytes) -> None:
-        try:
-            await self._index.unstash(entry)
-        except REDIS_AWAY as error:  # the steward settles it again, which changes nothing
-            logger.warning("settle.unstash_later", extra={"reason": str(error)})
+    async def _unstash(self, group: Sequence[Pending]) -> None:
+        """Forget the stashes of which everything is in Postgres by now."""
+        for item in group:
+            if item.stashed is None:
+                continue
+            self._stashes[item.stashed] -= 1
+            if self._stashes[item.stashed] == 0:
+                del self._stashes[item.stashed]
+                with contextlib.suppress(*REDIS_AWAY):  # settled again later, which is nothing
+                    await self._index.unstash(item.stashed)
 
     async def _release(self, group: list[Pending], moved: dict[UUID, int]) -> None:
-        """Give leases back. If Redis is away they lapse; the ledger refuses a second call."""
+        """Give leases back; what is not certain is put where the ledger says it stands."""
         here = self._index.provider
-        releases = [_release_of(pending, moved, here) for pending in group]
-        try:
-            await self._index.release(releases)
-        except REDIS_AWAY as error:
-            logger.warning("settle.release_failed", extra={"reason": str(error)})
-            self._reroute(
-                [p.settlement.job_id for p in group if not p.settlement.state.is_terminal]
-            )
-            return
-        elsewhere = [
+        unsure = [
             pending.settlement.job_id
             for pending in group
-            if pending.settlement.job_id in moved and pending.settlement.provider != here
+            if not pending.settlement.state.is_terminal
+            and (pending.settlement.job_id not in moved or pending.settlement.provider != here)
         ]
-        if elsewhere:
-            self._reroute(elsewhere)
+        try:
+            await self._index.release([_release_of(pending, moved, here) for pending in group])
+        except REDIS_AWAY as error:  # the leases lapse; the ledger refuses a second call
+            logger.warning("settle.release_failed", extra={"reason": str(error)})
+            unsure = [pending.settlement.job_id for pending in group]
+        if unsure:
+            self._reconcile(unsure)
+
+
+async def settle_apart(ledger: Ledger, settlements: list[Settlement]) -> dict[UUID, int]:
+    """Settle a group; one that Postgres refuses does not keep the others from theirs.
+
+    Returns what `settle` does, without the refused; raises when Postgres is away.
+    """
+    try:
+        return await settle(ledger, settlements)
+    except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError):
+        logger.exception("settle.refused", extra={"attempts": len(settlements)})
+        if len(settlements) == 1:
+            return {}
+    moved: dict[UUID, int] = {}
+    for settlement in settlements:
+        moved |= await settle_apart(ledger, [settlement])
+    return moved
 
 
 def _release_of(pending: Pending, moved: dict[UUID, int], here: str) -> Release:
     settlement, lease = pending.settlement, pending.lease
-    if settlement.job_id not in moved:
-        return Drop(lease)
+    known = settlement.job_id in moved
     if settlement.state.is_terminal:
-        return Done(lease, settlement.workspace, settlement.result or b"")
-    if settlement.provider != here:
+        # Not known: written by an earlier try, or the job has another result. Say that it ended,
+        # and let who awaits it look in Postgres.
+        return Done(lease, settlement.workspace, (settlement.result or b"") if known else b"")
+    if not known or settlement.provider != here:
         return Drop(lease)
     entry = Entry(
         lease.job_id,

@@ -1,7 +1,9 @@
 """The steward: keeps the index true to the ledger. Several may run; all they do is repeatable.
 
 It opens each provider's index, rebuilds it after a loss of Redis, indexes submits whose producer
-could not, writes settlements that waited for Postgres, and ends jobs whose deadline passed.
+could not, writes settlements that waited for Postgres, and ends jobs whose deadline passed. Behind
+all that stands the audit: every live job is looked at in turn, and whatever the index lacks is put
+back, for whatever reason it was lost.
 """
 
 from __future__ import annotations
@@ -10,27 +12,28 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from arq import cron
 from arq.connections import ArqRedis
 from arq.worker import Worker
 
-from penstock_client.connections import POSTGRES_AWAY, REDIS_AWAY
+from penstock_client.background import forever
+from penstock_client.connections import AWAY
 from penstock_client.entries import Entry, Flow
 from penstock_client.ledger import Ledger, StandingJob
-from penstock_schemas.errors import PenstockError
 from penstock_schemas.ids import Fence, JobId, WorkspaceId
 from penstock_schemas.keys import PREFIX, STEWARD
 from penstock_schemas.results import ErrorInfo, Result
 from penstock_schemas.status import ErrorKind, JobState
 from penstock_worker.admission.index import Done, Drop, ProviderIndex, Release
-from penstock_worker.attempts import Settlement, Spent, settle
+from penstock_worker.attempts import Settlement, Spent
 from penstock_worker.leases import LEASE_S, Lease
 from penstock_worker.reconcile import put_in_place, reindex_by_ledger
+from penstock_worker.settle import settle_apart
 from penstock_worker.stash import decode_settlements
 
 logger = logging.getLogger("penstock.steward")
@@ -44,7 +47,10 @@ _STASH_AGE_MS = 10_000
 _PAGE = 1000
 _WEEKS_AHEAD = 5
 _FIRST_ID = UUID(int=0)
-_AWAY: tuple[type[BaseException], ...] = (*REDIS_AWAY, *POSTGRES_AWAY)
+#: The audit looks only at what has not moved for this long, in seconds, and rests as long as this
+#: between rounds; it works for at most a tenth of the time.
+_AUDIT_AGE_S = 60
+_AUDIT_DUTY = 0.1
 
 
 async def ensure_partitions(ctx: dict[str, Any]) -> int:
@@ -73,31 +79,31 @@ class Steward(Worker):
     async def main(self) -> None:
         """Run every duty until stopped; a duty whose server is away is tried again."""
         self.ctx["redis"] = self.pool
-        duties: list[tuple[Callable[[], Awaitable[None]], float]] = [
+        duties = [
             (self.guard, _GUARD_S),
             (self.index_submissions, _SWEEP_S),
             (self.expire, _EXPIRE_S),
             (self.settle_stashed, _STASH_S),
+            (self.audit, _AUDIT_AGE_S),
             (self._poll_iteration, 1.0),
         ]
         logger.info("steward.started", extra={"steward": self.name})
         try:
-            await asyncio.gather(*(self._repeat(duty, every_s) for duty, every_s in duties))
+            await asyncio.gather(
+                *(
+                    forever(
+                        duty,
+                        event=f"steward.{duty.__name__.strip('_')}_failed",
+                        logger=logger,
+                        every_s=every_s,
+                    )
+                    for duty, every_s in duties
+                )
+            )
         finally:
             for task in self._rebuilding.values():
                 task.cancel()
             logger.info("steward.stopped", extra={"steward": self.name})
-
-    async def _repeat(self, duty: Callable[[], Awaitable[None]], every_s: float) -> None:
-        while True:
-            try:
-                await duty()
-            except (*_AWAY, PenstockError) as error:
-                reason = str(error) or type(error).__name__
-                name = getattr(duty, "__name__", "duty")
-                logger.warning("steward.away", extra={"duty": name, "reason": reason})
-                await asyncio.sleep(0.5)
-            await asyncio.sleep(every_s)
 
     def index_of(self, provider: str) -> ProviderIndex:
         """A provider's index."""
@@ -117,9 +123,11 @@ class Steward(Worker):
     async def _rebuild_safely(self, provider: str) -> None:
         try:
             await self.rebuild(provider)
-        except _AWAY as error:
+        except AWAY as error:
             reason = str(error) or type(error).__name__
             logger.warning("rebuild.interrupted", extra={"provider": provider, "reason": reason})
+        except Exception:
+            logger.exception("rebuild.failed", extra={"provider": provider})
 
     async def rebuild(self, provider: str) -> None:
         """Rebuild one index: freeze, index what waits, let workers show their leases, open.
@@ -136,9 +144,9 @@ class Steward(Worker):
             last = page[-1].job_id
             suspects |= {job.job_id: job for job in page if job.fence is not None}
             free = [job for job in page if job.fence is None and job.state is not JobState.BLOCKED]
-            waiting += await index.reindex(free, now=time.time(), wake=False)
+            waiting += await index.reindex(free, wake=False)
         lapsed = await self._without_lease(index, suspects, until=began + LEASE_S)
-        await index.reindex(lapsed, now=time.time(), lapsed=True, wake=False)
+        await index.reindex(lapsed, lapsed=True, wake=False)
         state = await index.finish_rebuild(epoch)
         logger.info(
             "index.rebuilt",
@@ -163,7 +171,7 @@ class Steward(Worker):
             live = [job for job in now if not job.state.is_terminal]
             # Given back meanwhile: whoever gave it back may have met an index without its lease.
             free = [job for job in live if job.fence is None]
-            await index.reindex(free, now=time.time(), wake=False)
+            await index.reindex(free, wake=False)
             suspects = {job.job_id: job for job in live if job.fence is not None}
             if time.monotonic() >= until:
                 break
@@ -196,20 +204,44 @@ class Steward(Worker):
             release = Done(lease, row["workspace"], result.encode())
             await self.index_of(row["provider"]).release([release])
 
-    async def settle_stashed(self) -> None:
-        """Write settlements that their workers left in Redis while Postgres was away."""
-        oldest = f"({int(time.time() * 1000) - _STASH_AGE_MS}"
+    async def audit(self) -> None:
+        """Put back what the index lacks: one round over all live jobs that stand still."""
         for row in await self._ledger.fetch("live_providers"):
             index = self.index_of(row["provider"])
+            last = _FIRST_ID
+            while True:
+                began = time.monotonic()
+                page = await self._ledger.standing("idle_jobs", index.provider, last, _PAGE)
+                if not page:
+                    break
+                last = page[-1].job_id
+                await index.reindex([job for job in page if job.fence is None], wake=False)
+                unheld = await index.unheld([job.job_id.bytes for job in page if job.fence])
+                lost = [job for job in page if job.fence and job.job_id.bytes in unheld]
+                await index.reindex(lost, lapsed=True)
+                await asyncio.sleep((time.monotonic() - began) / _AUDIT_DUTY)
+
+    async def settle_stashed(self) -> None:
+        """Write settlements that their workers left in Redis while Postgres was away."""
+        seconds, _ = await cast("Any", self.pool).time()
+        oldest = f"({int(seconds) * 1000 - _STASH_AGE_MS}"
+        live = await self._ledger.fetch("live_providers")
+        for provider in {*self._providers, *(row["provider"] for row in live)}:
+            index = self.index_of(provider)
             entries: list[Any] = await self.pool.xrange(
                 index.keys.unsettled, min="-", max=oldest, count=50
             )
             for entry, fields in entries:
-                await self._settle_left(index, decode_settlements(fields[b"settlements"]))
+                try:
+                    group = decode_settlements(fields[b"settlements"])
+                except ValueError:  # a newer version wrote it, and a newer steward reads it
+                    logger.exception("stash.unreadable", extra={"entry": entry.decode()})
+                    continue
+                await self._settle_left(index, group)
                 await index.unstash(entry)
 
     async def _settle_left(self, index: ProviderIndex, group: list[Settlement]) -> None:
-        moved = await settle(self._ledger, group)
+        moved = await settle_apart(self._ledger, group)
         releases: list[Release] = []
         for item in group:
             lease = _nominal_lease(item.job_id, item.fence, item.workspace, item.model)

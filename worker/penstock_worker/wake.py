@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from arq.connections import ArqRedis
 
+from penstock_client.background import forever
 from penstock_client.connections import REDIS_AWAY
 
 logger = logging.getLogger("penstock.worker")
@@ -26,7 +27,8 @@ class Wake:
 
     def start(self) -> None:
         """Start listening."""
-        self._task = asyncio.create_task(self._listen(), name="penstock-wake")
+        work = forever(self._listen, event="wake.subscription_lost", logger=logger)
+        self._task = asyncio.create_task(work, name="penstock-wake")
 
     async def stop(self) -> None:
         """Stop listening."""
@@ -51,12 +53,7 @@ class Wake:
                 await self._event.wait()
 
     async def _listen(self) -> None:
-        while True:
-            try:
-                if not self._pubsub.subscribed:
-                    await self._pubsub.subscribe(self._channel)
-                if await self._pubsub.get_message(timeout=1.0) is not None:
-                    self._event.set()
-            except REDIS_AWAY as error:
-                logger.warning("wake.subscription_lost", extra={"reason": str(error)})
-                await asyncio.sleep(0.25)
+        if not self._pubsub.subscribed:
+            await self._pubsub.subscribe(self._channel)
+        if await self._pubsub.get_message(timeout=1.0) is not None:
+            self._event.set()

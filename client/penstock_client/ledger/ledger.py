@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -58,7 +59,8 @@ class Ledger:
             acquired.terminate()
             raise
         finally:
-            await self.pool.release(acquired, timeout=self.deadline_s)
+            with contextlib.suppress(asyncpg.InterfaceError):  # the pool was closed meanwhile
+                await self.pool.release(acquired, timeout=self.deadline_s)
 
     async def fetch_safely(self, name: str, *args: Any) -> list[Record]:
         """Run a query that is safe to repeat; raises Unavailable once Postgres stays away."""
@@ -183,7 +185,7 @@ def _standing(row: Record) -> StandingJob:
         fence=row["fence"],
         flow=Flow(row["workspace"], row["lane"], row["model"]),
         entry=entry,
-        available_at=row["available_at"],
+        wait_ms=row["wait_ms"],
     )
 
 

@@ -46,7 +46,7 @@ class NewJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StandingJob:
-    """Where a job stands, as the index needs to know it."""
+    """Where a job stands, as the index needs to know it; `wait_ms` until it may start."""
 
     job_id: UUID
     provider: str
@@ -54,7 +54,7 @@ class StandingJob:
     fence: int | None
     flow: Flow
     entry: Entry
-    available_at: datetime | None
+    wait_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ from penstock_schemas.keys import ProviderKeys, done_channel
 from penstock_worker.leases import LEASE_S, Lease
 
 #: Results stay in Redis this long; Postgres has them for good.
-RESULT_TTL_S = 3600
+RESULT_TTL_S = 120
 #: Larger results are read from Postgres.
 CACHED_RESULT_BYTES = 65_536
 _TAKE_BACK = 200
@@ -120,19 +120,16 @@ class ProviderIndex:
             await self._release(self._redis, self.keys.epoch, args)
 
     async def reindex(
-        self, jobs: Sequence[StandingJob], *, now: float, lapsed: bool = False, wake: bool = True
+        self, jobs: Sequence[StandingJob], *, lapsed: bool = False, wake: bool = True
     ) -> int:
         """Put jobs that Postgres knows into the index, unless they are leased.
 
-        `now` is a Unix time. With `lapsed` each job's fence is that of a lease that ran out.
-        Returns how many were put in.
+        With `lapsed` each job's fence is that of a lease that ran out. Returns how many were put.
         """
         args: list[Argument] = [self.keys.wake if wake else ""]
         for job in jobs:
-            available = job.available_at.timestamp() if job.available_at else 0.0
             token = pack_fence(job.fence) if lapsed and job.fence is not None else b""
-            wait_ms = max(0, int((available - now) * 1000))
-            args += (job.entry.pack(), job.flow.name, wait_ms, token)
+            args += (job.entry.pack(), job.flow.name, job.wait_ms, token)
         return await self._reindex(self._redis, self.keys.epoch, args) if jobs else 0
 
     async def stash(self, settlements: bytes, leases: Sequence[Lease], *, hold_ms: int) -> bytes:
@@ -160,7 +157,7 @@ class ProviderIndex:
 
     async def begin_rebuild(self, epoch: str) -> str:
         """Start a rebuild, or join the one under way; returns its epoch."""
-        return await self._operate("begin", epoch, await self.server_run())
+        return await self._operate("begin", epoch, await self.server_run(), int(LEASE_S * 1000))
 
     async def finish_rebuild(self, epoch: str) -> str:
         """Open the index for claims; returns its state, which may be that of a later rebuild."""

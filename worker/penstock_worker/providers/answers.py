@@ -14,7 +14,7 @@ import orjson
 
 from penstock_schemas.errors import ProviderError
 from penstock_schemas.jobs import Classify, Embed, Extract
-from penstock_schemas.messages import ToolCall, UserMessage
+from penstock_schemas.messages import ReasoningPart, ToolCall, UserMessage
 from penstock_schemas.status import ErrorKind, FinishReason
 from penstock_schemas.usage import Usage
 from penstock_worker.providers.failures import InvalidAnswer, redact, shorten
@@ -42,6 +42,7 @@ class Said:
     usage: Usage | None
     finish: FinishReason
     refusal: str = ""
+    reasoning: tuple[ReasoningPart, ...] = ()
 
 
 def answer_of(call: Call, said: Said) -> Answer:
@@ -61,9 +62,22 @@ def answer_of(call: Call, said: Said) -> Answer:
         if finish in (FinishReason.STOP, FinishReason.UNKNOWN, FinishReason.TOOL_CALLS):
             finish = FinishReason.TOOL_CALLS if calls else FinishReason.STOP
     if calls:
-        return Answer(text=text or None, tool_calls=calls, usage=usage, finish_reason=finish)
+        return Answer(
+            text=text or None,
+            tool_calls=calls,
+            reasoning=said.reasoning,
+            usage=usage,
+            finish_reason=finish,
+        )
     output, warnings = _output(call, text, finish, usage)
-    return Answer(text=text, output=output, usage=usage, finish_reason=finish, warnings=warnings)
+    return Answer(
+        text=text,
+        output=output,
+        reasoning=said.reasoning,
+        usage=usage,
+        finish_reason=finish,
+        warnings=warnings,
+    )
 
 
 def decoded(call: Call, response: httpx.Response) -> Object:

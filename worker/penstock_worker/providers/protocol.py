@@ -2,8 +2,8 @@
 
 `build` turns a call into an `httpx.Request`, `parse` turns a success into an `Answer`, `classify`
 turns anything else into a `ProviderError`. A streamed answer goes through a `StreamDecoder`, which
-takes the body's bytes as they come and ends in the same `Answer`. Adapters hold no state and do no I/O; an
-OpenAI-compatible provider is one row of the catalogue, not an adapter.
+takes the body's bytes as they come and ends in the same `Answer`. Adapters hold no state and do no
+I/O; an OpenAI-compatible provider is one row of the catalogue, not an adapter.
 """
 
 from __future__ import annotations

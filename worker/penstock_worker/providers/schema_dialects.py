@@ -76,6 +76,15 @@ ANTHROPIC = Dialect(
     recursion=False,
 )
 
+#: Gemini's subset of JSON Schema.
+#: Source: https://ai.google.dev/gemini-api/docs/structured-output (2026-11-21)
+GEMINI = Dialect(
+    limits=frozenset(["minimum", "maximum", "minItems", "maxItems"]),
+    formats=frozenset(["date-time", "date", "time"]),
+    every_property_required=False,
+    recursion=False,
+)
+
 _LIMITS = frozenset(
     [
         "pattern",

@@ -68,7 +68,7 @@ async def handle_call(
     request: web.BaseRequest, provider: str, path: str, state: State
 ) -> web.StreamResponse:
     """Answer a request to a provider's wire."""
-    wire = wire_of(provider)
+    wire = wire_of(provider, path)
     operation = wire.route(request.method, path)
     if operation is None:
         message = f"Invalid URL ({request.method} {path})"

@@ -1,7 +1,9 @@
--- End the jobs whose deadline passed while nothing ran for them. Locks in order, skips what runs.
+-- End the jobs whose deadline passed while nothing ran for them, and those that should have ended a
+-- minute ago and whose worker says nothing. Skips what is being changed.
 with late as (
     select id from penstock.jobs
-    where finished_at is null and deadline <= now() and state in (1, 2, 3)
+    where finished_at is null and deadline <= now()
+      and (state in (1, 2, 3) or deadline <= now() - interval '1 minute')
     order by deadline
     limit 500
     for update skip locked

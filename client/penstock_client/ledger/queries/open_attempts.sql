@@ -29,24 +29,32 @@ with input as (
     where mine.lapsed is not null
       and a.job_id = mine.id and a.fence = mine.lapsed
       and case a.state when 1 then true else false end
-    returning a.workspace, a.input_tokens + a.output_tokens as tokens
+    returning a.job_id, a.workspace, a.input_tokens::bigint + a.output_tokens as tokens
 ), opened as (
     insert into penstock.attempts (job_id, number, workspace, provider, model, worker, fence, state)
     select id, attempts, workspace, $6, model, $7, $5, 1 from mine
+), losers as (
+    select c.workspace_id, lost.tokens
+    from (select workspace, sum(tokens)::bigint as tokens from abandoned group by 1) lost
+    join penstock.llm_configs c on c.workspace_id = lost.workspace
+    order by c.workspace_id
+    for update of c
 ), counted as (
     update penstock.llm_configs c
     set tokens_used_this_month = case when c.budget_reset_at > now()
-            then c.tokens_used_this_month + lost.tokens else lost.tokens end,
+            then c.tokens_used_this_month + losers.tokens else losers.tokens end,
         budget_reset_at = case when c.budget_reset_at > now() then c.budget_reset_at
             else (date_trunc('month', now() at time zone 'utc') + interval '1 month')
                  at time zone 'utc' end
-    from (select workspace, sum(tokens)::bigint as tokens from abandoned group by 1) lost
-    where c.workspace_id = lost.workspace
+    from losers
+    where c.workspace_id = losers.workspace_id
 )
 select mine.id, mine.workspace, mine.model, mine.attempts as number, mine.tries, mine.crashes,
        mine.created_at, mine.deadline, mine.last_error, mine.spent, p.body,
+       abandoned.job_id is not null as lost_one,
        coalesce(c.tokens_used_this_month >= c.default_token_budget and c.budget_reset_at > now(),
                 false) as over_budget
 from mine
-join penstock.payloads p on p.job_id = mine.id
+left join penstock.payloads p on p.job_id = mine.id
+left join abandoned on abandoned.job_id = mine.id
 left join penstock.llm_configs c on c.workspace_id = mine.workspace

@@ -29,14 +29,16 @@ with input as (
     where a.job_id = input.job_id and a.number = input.number
       and case a.state when 1 then true when 12 then true else false end -- open or abandoned
     -- What an abandoned attempt was counted as is taken off again.
-    returning a.workspace, a.input_tokens + a.output_tokens
+    returning a.workspace, a.input_tokens::bigint + a.output_tokens
                            - before.input_tokens - before.output_tokens as tokens
 ), moved as (
     update penstock.jobs j
     set state = input.state,
         fence = case when input.state >= 10 then -1 end,
         tries = j.tries + input.charge,
-        last_error = input.error_kind,
+        -- What a free retry met does not hide what a charged one did.
+        last_error = case when input.charge = 1 or input.state >= 10 then input.error_kind
+                          else coalesce(j.last_error, input.error_kind) end,
         spent = input.spent,
         placement_version = j.placement_version + case when j.provider = input.provider then 0 else 1 end,
         provider = input.provider,

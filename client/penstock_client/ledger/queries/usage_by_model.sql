@@ -7,7 +7,6 @@ select provider, model, count(*) as calls,
        count(*) filter (where cost_usd is null) as unpriced,
        bool_or(simulated) as simulated
 from penstock.attempts
-where workspace = $1 and state >= 10
-  and job_id >= penstock.first_id_at($2)
+where workspace = $1 and state >= 10 and started_at >= $2
 group by provider, model
 order by provider, model

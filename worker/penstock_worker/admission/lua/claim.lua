@@ -31,11 +31,12 @@ end
 
 local any_lapsed = redis.call('HLEN', base .. 'lapsed') > 0
 local out, flows, flow_index = { 1, -1, epoch[2], {} }, {}, {}
-local leased, records = {}, {}
+local leased, records, seen_now = {}, {}, {}
 
 local function lease(entry, place, flow)
   local id = string.sub(entry, 1, 16)
-  if redis.call('HEXISTS', base .. 'held', id) == 1 then return false end
+  if seen_now[id] or redis.call('HEXISTS', base .. 'held', id) == 1 then return false end
+  seen_now[id] = true
   local lapsed = any_lapsed and redis.call('HGET', base .. 'lapsed', id) or ''
   if lapsed ~= '' then redis.call('HDEL', base .. 'lapsed', id) end
   leased[#leased + 1] = now + lease_ms
@@ -70,18 +71,20 @@ while taken < slots do
     local alone = ws_limit == math.huge and flow_limit == math.huge
     local peek = math.min(slots - taken, alone and 1000 or 8)
     local head = redis.call('ZRANGE', QUEUE, 0, peek - 1, 'WITHSCORES')
-    redis.call('HSET', VT, '', ws_pass, ws, flow_pass)
-    local seen = 0
+    local seen, ws_time, flow_time = 0, ws_pass, flow_pass
     for i = 1, #head, 2 do
       if ws_pass > ws_limit or flow_pass > flow_limit then break end
       seen = seen + 1
       if lease(head[i], head[i + 1], flow) then
         taken = taken + 1
+        ws_time, flow_time = ws_pass, flow_pass
         local tokens_in, tokens_out = struct.unpack('>I4I4', head[i], 17)
         ws_pass = ws_pass + tokens_in + tokens_out
         flow_pass = flow_pass + (tokens_in + tokens_out) / weight
       end
     end
+    -- The virtual time is where the last job that was served began.
+    redis.call('HSET', VT, '', ws_time, ws, flow_time)
     if seen > 0 then redis.call('ZREMRANGEBYRANK', QUEUE, 0, seen - 1) end
     if redis.call('EXISTS', QUEUE) == 1 then
       redis.call('ZADD', FLOWS, flow_pass, flow)

@@ -1,7 +1,8 @@
 -- The index's epoch: closed on doubt, rebuilt and opened by a steward.
 -- KEYS[1] epoch.  ARGV: operation, then by operation:
 --   check  server run      closes the index when it was opened under another run of the server
---   begin  new ID, server run   starts a rebuild unless one is under way in this run; returns its ID
+--   begin  new ID, server run, lease in ms   starts a rebuild unless one is under way in this run;
+--          leases that stand get a whole lease more to be renewed; returns the rebuild's ID
 --   open   ID, wake channel     opens the index when this rebuild still counts
 --   unheld ids ...              returns the ids that nobody holds a lease on
 -- `check` and `open` return the state.
@@ -17,6 +18,10 @@ elseif operation == 'begin' then
   local epoch = redis.call('HMGET', KEYS[1], 'id', 'state', 'run')
   if epoch[2] == 'rebuilding' and epoch[3] == ARGV[3] then return epoch[1] end
   redis.call('HSET', KEYS[1], 'id', ARGV[2], 'state', 'rebuilding', 'run', ARGV[3])
+  local expiry = now_ms() + tonumber(ARGV[4])
+  for _, id in ipairs(redis.call('ZRANGE', base .. 'leases', 0, -1)) do
+    redis.call('ZADD', base .. 'leases', 'GT', expiry, id)
+  end
   return ARGV[2]
 elseif operation == 'open' then
   local epoch = redis.call('HMGET', KEYS[1], 'id', 'state')

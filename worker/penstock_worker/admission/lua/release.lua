@@ -24,7 +24,10 @@ for at = 4, #ARGV, 6 do
     told[channel] = (told[channel] or ARGV[3]) .. ' ' .. text
   elseif action == 'again' and (ours or not record) then
     local place = next_places(1) + 1
-    if ours then _, _, place = parse_record(record) end
+    if ours then
+      local _, _, kept = parse_record(record)
+      place = kept
+    end
     local wait, entry, flow = tonumber(ARGV[at + 3]), id .. ARGV[at + 4], ARGV[at + 5]
     if wait > 0 then
       redis.call('ZADD', base .. 'due', now_ms() + wait, entry .. struct.pack('>d', place) .. flow)

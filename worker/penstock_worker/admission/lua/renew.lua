@@ -7,12 +7,13 @@ local expiry = now_ms() + tonumber(ARGV[1])
 local epoch = redis.call('HMGET', KEYS[1], 'state', 'id')
 local out = { epoch[1] or '', epoch[2] or '' }
 redis.call('ZADD', base .. 'workers', now_ms(), ARGV[2])
+redis.call('ZREMRANGEBYSCORE', base .. 'workers', '-inf', now_ms() - 3600000)
 for at = 3, #ARGV, 4 do
   local id, token, rest, earlier = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
   local record = redis.call('HGET', base .. 'held', id)
   if record then
     if string.sub(record, 1, 8) == token then
-      redis.call('ZADD', base .. 'leases', expiry, id)
+      redis.call('ZADD', base .. 'leases', 'GT', expiry, id) -- a stash may hold it for longer
     else
       out[#out + 1] = id
     end

@@ -1,0 +1,210 @@
+"""The test stand: real servers, and the processes under test, each on its core.
+
+The process that runs the benchmarks is the client. The worker has one core for itself; the
+servers, the provider, the steward and the client share the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from collections.abc import AsyncGenerator, Generator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import asyncpg
+
+from benchmarks import machine
+from benchmarks.machine import Cores
+from benchmarks.provider import LABELS
+from penstock_client import Classify, Penstock, Settings
+from penstock_client.ledger import migrate
+from penstock_client.settings import DATABASE_VARIABLE, REDIS_VARIABLE
+from penstock_worker.credentials import base_url_variable
+from penstock_worker.embedded import EmbeddedStack
+
+ROOT = Path(__file__).resolve().parent.parent
+#: The provider whose worker is measured, and one that has no worker: its jobs stay queued.
+PROVIDER, IDLE_MODEL = "fireworks", "deepseek/deepseek-chat"
+WORKSPACE = "bench"
+
+
+@dataclass(frozen=True, slots=True)
+class Cpu:
+    """CPU seconds of each part at one moment."""
+
+    by_part: dict[str, float | None]
+
+    def us_each(self, earlier: Cpu, part: str, jobs: int) -> float | None:
+        """CPU of one part since `earlier`, in microseconds for each of `jobs`."""
+        now, then = self.by_part.get(part), earlier.by_part.get(part)
+        return None if now is None or then is None else (now - then) / jobs * 1e6
+
+
+class Stand:
+    """Enter it with `async with`; everything it started ends with it."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._exit = AsyncExitStack()
+        self._cores: Cores = machine.choose_cores()
+        self._pids: dict[str, int] = {}
+
+    async def __aenter__(self) -> Self:
+        if self._cores.others is not None:
+            os.sched_setaffinity(0, self._cores.others)
+        async with AsyncExitStack() as entering:
+            self._stack = await entering.enter_async_context(EmbeddedStack(self._home / "stack"))
+            self.settings = Settings(
+                redis_url=self._stack.redis_url, database_url=self._stack.database_url
+            )
+            connection = await asyncpg.connect(self._stack.database_url)
+            await migrate(connection)
+            self.fsync = str(await connection.fetchval("show fsync"))
+            await connection.close()
+            await entering.enter_async_context(
+                self._process("steward", {"settings": self._where}, self._cores.others)
+            )
+            self._exit = entering.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._exit.aclose()
+
+    @property
+    def _where(self) -> dict[str, Any]:
+        return {
+            "redis_url": self.settings.redis_url,
+            "database_url": self.settings.database_url,
+        }
+
+    def cpu(self) -> Cpu:
+        """CPU seconds of every part so far."""
+        pids = {
+            **self._pids,
+            "postgres": self._stack.pids["postgres"],
+            "valkey": self._stack.pids["redis"],
+        }
+        used = {part: machine.cpu_s(pid) for part, pid in pids.items() if pid is not None}
+        times = os.times()
+        return Cpu({**used, "client": times.user + times.system})
+
+    @contextmanager
+    def servers_on_worker_core(self) -> Generator[None]:
+        """While no worker runs: the servers take its core, so that the client has its own."""
+        self._move_servers(self._cores.worker)
+        try:
+            yield
+        finally:
+            self._move_servers(self._cores.others)
+
+    def _move_servers(self, cores: frozenset[int] | None) -> None:
+        for pid in self._stack.pids.values():
+            if pid is not None and cores is not None:
+                machine.move(pid, cores)
+
+    @asynccontextmanager
+    async def client(self) -> AsyncGenerator[Penstock]:
+        """A client of the stand's servers, with its workspace."""
+        async with Penstock.connect(settings=self.settings) as penstock:
+            await penstock.workspaces.create(WORKSPACE, monthly_tokens=None)
+            yield penstock
+
+    @asynccontextmanager
+    async def worker(self, *, concurrency: int, latency_s: float = 0) -> AsyncGenerator[None]:
+        """A provider that answers after `latency_s`, and one worker process for it."""
+        async with AsyncExitStack() as running:
+            server = await running.enter_async_context(
+                self._process("provider", {"latency_s": latency_s}, self._cores.others)
+            )
+            port = int(await _line(server))
+            address = f"http://127.0.0.1:{port}/v1"
+            options = {
+                "provider": PROVIDER,
+                "variables": {
+                    REDIS_VARIABLE: self.settings.require_redis(),
+                    DATABASE_VARIABLE: self.settings.require_database(),
+                    base_url_variable(PROVIDER): address,
+                    "FIREWORKS_API_KEY": "none",
+                },
+                "concurrency": concurrency,
+            }
+            await running.enter_async_context(self._process("worker", options, self._cores.worker))
+            yield
+
+    async def run_arq(self, *, redis_url: str, max_jobs: int) -> dict[str, float]:
+        """Run an arq worker until its queue is empty; returns jobs, seconds and CPU seconds."""
+        options = {"redis_url": redis_url, "max_jobs": max_jobs}
+        async with self._process("arq", options, self._cores.worker) as process:
+            return json.loads(await _line(process))
+
+    @asynccontextmanager
+    async def _process(
+        self, role: str, options: dict[str, Any], cores: frozenset[int] | None
+    ) -> AsyncGenerator[asyncio.subprocess.Process]:
+        command = [sys.executable, "-m", "benchmarks.processes", role, json.dumps(options)]
+        with machine.on_cores(cores):
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                cwd=ROOT,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+            )
+        self._pids[role] = process.pid
+        try:
+            yield process
+        finally:
+            del self._pids[role]
+            await _stop(process)
+
+
+async def _line(process: asyncio.subprocess.Process) -> bytes:
+    """The next line that a process prints; raises RuntimeError when it ends instead."""
+    assert process.stdout is not None
+    line = await asyncio.wait_for(process.stdout.readline(), timeout=60)
+    if not line:
+        raise RuntimeError(f"a process of the stand ended with code {await process.wait()}")
+    return line
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), timeout=15)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+def jobs(count: int, *, model: str | None = None) -> list[Classify]:
+    """Short jobs of the stand's workspace, all different."""
+    return [
+        Classify(
+            workspace=WORKSPACE, text=f"message {n}: I want it back", labels=LABELS, model=model
+        )
+        for n in range(count)
+    ]
+
+
+async def run_all(penstock: Penstock, work: list[Classify], *, batch: int, under_way: int) -> None:
+    """Submit in batches and await every result, with about `under_way` jobs at a time.
+
+    Raises RuntimeError when a job has no answer.
+    """
+    batches = iter([work[first : first + batch] for first in range(0, len(work), batch)])
+
+    async def produce() -> None:
+        for some in batches:
+            handles = await penstock.submit_many(some)
+            results = await asyncio.gather(*(handle.result(timeout_s=120) for handle in handles))
+            for result in results:
+                if not result.ok:
+                    raise RuntimeError(f"a job failed: {result.error}")
+
+    await asyncio.gather(*(produce() for _ in range(max(1, under_way // batch))))

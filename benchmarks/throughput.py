@@ -1,0 +1,55 @@
+"""Whole jobs through one worker process, awaited end to end, and the CPU that each costs."""
+
+from __future__ import annotations
+
+import time
+
+from benchmarks.figures import Figure
+from benchmarks.stand import Stand, jobs, run_all
+
+CONCURRENCIES = (200, 500)
+_JOBS, _JOBS_FULL, _WARM_UP = 10_000, 40_000, 2_000
+_BATCH = 250
+#: A job in the client's hands for each slot, and as many queued: the worker never waits.
+_QUEUED_FACTOR = 3
+PARTS = ("worker", "postgres", "valkey", "client", "provider")
+
+
+async def measure(stand: Stand, *, full: bool) -> list[Figure]:
+    """Jobs per second and CPU µs per job, at each number of calls under way."""
+    figures: list[Figure] = []
+    for concurrency in CONCURRENCIES:
+        figures += await _measure_at(stand, concurrency, _JOBS_FULL if full else _JOBS)
+    return figures
+
+
+async def _measure_at(stand: Stand, concurrency: int, count: int) -> list[Figure]:
+    under_way = concurrency * _QUEUED_FACTOR
+    async with stand.worker(concurrency=concurrency), stand.client() as penstock:
+        await run_all(penstock, jobs(_WARM_UP), batch=_BATCH, under_way=under_way)
+        work = jobs(count)
+        before, began = stand.cpu(), time.perf_counter()
+        await run_all(penstock, work, batch=_BATCH, under_way=under_way)
+        took_s, after = time.perf_counter() - began, stand.cpu()
+    at = f"{concurrency} slots"
+    figures = [
+        Figure(
+            bench="throughput",
+            name=f"jobs of one worker, {at}",
+            value=count / took_s,
+            unit="/s",
+            goal=2000,
+            within="at least",
+        )
+    ]
+    figures += [
+        Figure(
+            bench="throughput",
+            name=f"CPU of the {part}, {at}",
+            value=after.us_each(before, part, count),
+            unit="µs/job",
+            goal=500 if part == "worker" else None,
+        )
+        for part in PARTS
+    ]
+    return figures

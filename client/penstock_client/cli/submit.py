@@ -1,0 +1,268 @@
+"""`penstock submit` and `penstock result`: one job, and its answer."""
+
+from __future__ import annotations
+
+import asyncio
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from penstock_client.cli.printing import print_json, shown_cost, shown_seconds
+from penstock_client.cli.running import connected, known_id, read_text, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from penstock_client.routing import AnyJob
+    from penstock_schemas.results import Result
+
+
+class JobType(StrEnum):
+    """The types of job; also the names of the capabilities that they default to."""
+
+    GENERATE = "generate"
+    REASON = "reason"
+    EXTRACT = "extract"
+    CLASSIFY = "classify"
+    EMBED = "embed"
+
+
+class LaneName(StrEnum):
+    """The public names of lanes."""
+
+    INTERACTIVE = "interactive"
+    BULK = "bulk"
+    BACKGROUND = "background"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds `penstock submit` and `penstock result`."""
+    app.command(
+        "submit",
+        epilog="Example: penstock submit --workspace acme --capability classify "
+        '--text "I want a refund" --label refund --label praise --wait',
+    )(submit)
+    app.command(
+        "result",
+        epilog="Example: penstock result 019a9f3e-7c1b-7d2e-9a54-0f6f6b1f8c11 --timeout-s 60",
+    )(result)
+
+
+def submit(  # noqa: PLR0917 - options of a command
+    workspace: Annotated[str, typer.Option("--workspace", "-w", help="Whose job it is.")],
+    capability: Annotated[
+        str,
+        typer.Option(
+            "--capability", "-c", help="classify, extract, generate, reason, embed, or a name."
+        ),
+    ],
+    type_: Annotated[
+        JobType | None,
+        typer.Option("--type", help="The type of job, for a capability with a name of its own."),
+    ] = None,
+    text: Annotated[
+        str | None, typer.Option(help="The text to work on; the prompt of generate and reason.")
+    ] = None,
+    prompt: Annotated[
+        str | None, typer.Option(help="The prompt, or instructions beside a text.")
+    ] = None,
+    file: Annotated[
+        str | None, typer.Option(help="Read the text from this file; - is stdin.")
+    ] = None,
+    label: Annotated[
+        list[str] | None, typer.Option(help="A label of classify; give one for each.")
+    ] = None,
+    labels_file: Annotated[
+        Path | None, typer.Option(help="Labels: a JSON array, or one a line.")
+    ] = None,
+    multi: Annotated[
+        bool, typer.Option("--multi", help="Let classify choose any number of labels.")
+    ] = False,
+    schema_file: Annotated[Path | None, typer.Option(help="The JSON Schema to fill.")] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="PROVIDER/MODEL", help="Pin this model.")
+    ] = None,
+    system: Annotated[str | None, typer.Option(help="The system message.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="Answer tokens at most.")] = None,
+    temperature: Annotated[float | None, typer.Option(min=0, max=2)] = None,
+    lane: Annotated[LaneName, typer.Option(help="Its share of the provider.")] = (
+        LaneName.INTERACTIVE
+    ),
+    skill: Annotated[str | None, typer.Option(help="A tag for usage reports.")] = None,
+    step: Annotated[str | None, typer.Option(help="A tag for usage reports.")] = None,
+    agent: Annotated[str | None, typer.Option(help="A tag for usage reports.")] = None,
+    idempotency_key: Annotated[
+        str | None, typer.Option(help="Gives the first job of the workspace with this key.")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for the result; print that.")] = False,
+    timeout_s: Annotated[
+        float | None, typer.Option(min=0.001, help="With --wait: give up after so long.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Submit one job and print its ID, or with --wait its result."""
+    kind = type_ or _type_of(capability)
+    fields: dict[str, Any] = {
+        "workspace": workspace,
+        "capability": capability,
+        **_input_of(kind, text=_text_given(text, file), prompt=prompt),
+        "labels": _labels(label or [], labels_file),
+        "multi": multi,
+        "schema": _schema(schema_file),
+        "model": model,
+        "system": system,
+        "max_tokens": max_tokens,
+        "temperature": temperature,
+        "lane": lane.value,
+        "skill": skill,
+        "step": step,
+        "agent": agent,
+        "idempotency_key": idempotency_key,
+    }
+    submitted: list[str] = []
+
+    def go_on() -> str:
+        job_id = next(iter(submitted), None)
+        if job_id is None:
+            return "nothing is known to have been submitted"
+        return f"the job goes on; await it with `penstock result {job_id}`"
+
+    job = _job(kind, fields)
+    answer = run(_submit(job, submitted.append, wait=wait, timeout_s=timeout_s), go_on=go_on)
+    if answer is not None:
+        _print_result(answer, json=json)
+    elif json:
+        print_json({"job_id": submitted[0], "workspace": workspace})
+    else:
+        typer.echo(submitted[0])
+
+
+def result(
+    job_id: Annotated[str, typer.Argument(help="The ID that submit printed.")],
+    timeout_s: Annotated[
+        float | None, typer.Option(min=0.001, help="Give up waiting after so long.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the whole result as JSON.")] = False,
+) -> None:
+    """Wait for a job and print its answer; exits with 1 when it has none."""
+    known = known_id(job_id)
+    answer = run(_result(known, timeout_s), go_on=lambda: "the job goes on; run this again")
+    _print_result(answer, json=json)
+
+
+async def _submit(
+    job: AnyJob, submitted: Callable[[str], None], *, wait: bool, timeout_s: float | None
+) -> Result | None:
+    async with connected() as penstock:
+        handle = await asyncio.shield(penstock.submit(job))
+        submitted(handle.job_id)
+        return await handle.result(timeout_s=timeout_s) if wait else None
+
+
+async def _result(job_id: str, timeout_s: float | None) -> Result:
+    async with connected() as penstock:
+        return await penstock.result(job_id, timeout_s=timeout_s)
+
+
+def _type_of(capability: str) -> JobType:
+    from penstock_schemas.errors import InvalidJob
+
+    try:
+        return JobType(capability)
+    except ValueError:
+        raise InvalidJob(
+            f"capability: {capability!r} is a name of its own; say with --type which of "
+            f"{', '.join(JobType)} it is",
+            field="type",
+        ) from None
+
+
+def _text_given(text: str | None, file: str | None) -> str | None:
+    if file is None:
+        return text
+    if text is not None:
+        raise typer.BadParameter("give --text or --file, not both", param_hint="'--file'")
+    return read_text(file, "file")
+
+
+def _input_of(kind: JobType, *, text: str | None, prompt: str | None) -> dict[str, Any]:
+    if kind in {JobType.CLASSIFY, JobType.EXTRACT}:
+        return {"text": text, "prompt": prompt}
+    if text is not None and prompt is not None:
+        raise typer.BadParameter(
+            f"{kind} takes --prompt, --text or --file, not two of them", param_hint="'--prompt'"
+        )
+    given = text if text is not None else prompt
+    return {"input": given} if kind is JobType.EMBED else {"prompt": given}
+
+
+def _labels(labels: list[str], path: Path | None) -> tuple[str, ...] | None:
+    if path is None:
+        return tuple(labels) or None
+    from penstock_client.backfill.files import load_labels
+
+    return (*labels, *load_labels(path))
+
+
+def _schema(path: Path | None) -> dict[str, Any] | None:
+    if path is None:
+        return None
+    from penstock_client.backfill.files import load_schema
+
+    return load_schema(path)
+
+
+def _job(kind: JobType, fields: dict[str, Any]) -> AnyJob:
+    """The job; what was not given is left out, so that its type says what it lacks or refuses."""
+    from penstock_schemas.jobs import JOB_TYPES, build_job
+
+    given = {name: value for name, value in fields.items() if value is not None}
+    if not given.pop("multi"):
+        return build_job(JOB_TYPES[kind.value], given)
+    return build_job(JOB_TYPES[kind.value], {**given, "multi": True})
+
+
+def _print_result(answer: Result, *, json: bool) -> None:
+    if json:
+        typer.echo(answer.model_dump_json())
+    elif answer.ok:
+        typer.echo(_answer_text(answer))
+        typer.echo(_about(answer), err=True)
+    else:
+        error = answer.error
+        why = f"{error.kind.value}: {error.message}" if error else answer.status.label
+        typer.echo(f"error: job {answer.job_id} {answer.status.label}: {why}", err=True)
+        typer.echo(_about(answer), err=True)
+    if not answer.ok:
+        raise typer.Exit(1)
+
+
+def _answer_text(answer: Result) -> str:
+    import orjson
+
+    if isinstance(answer.output, str):
+        return answer.output
+    if answer.output is not None:
+        return orjson.dumps(answer.output, option=orjson.OPT_INDENT_2).decode()
+    if answer.vectors:
+        return "\n".join(orjson.dumps(vector).decode() for vector in answer.vectors)
+    if answer.tool_calls and not answer.text:
+        calls = [call.model_dump(mode="json", exclude_none=True) for call in answer.tool_calls]
+        return orjson.dumps(calls, option=orjson.OPT_INDENT_2).decode()
+    return answer.text or ""
+
+
+def _about(answer: Result) -> str:
+    """One line: what it took."""
+    parts = [
+        f"{answer.provider}/{answer.model}" if answer.provider else "no provider",
+        f"{answer.usage.input_tokens} + {answer.usage.output_tokens} tokens",
+        shown_cost(answer.cost_usd) if answer.attempts else "no cost",
+        f"{answer.attempts} {'call' if answer.attempts == 1 else 'calls'}",
+        shown_seconds(answer.duration_ms / 1000),
+    ]
+    if answer.simulated:
+        parts.append("simulated")
+    return f"[{' · '.join(parts)}]"
