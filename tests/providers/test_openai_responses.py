@@ -9,7 +9,6 @@ import pytest
 from penstock_schemas.catalog import catalog
 from penstock_schemas.errors import ProviderError
 from penstock_schemas.jobs import Classify, Extract
-from penstock_schemas.messages import ReasoningPart
 from penstock_schemas.status import ErrorKind
 from penstock_worker.providers.openai_chat import OpenAIChat
 from penstock_worker.providers.openai_responses import OpenAIResponses
@@ -315,10 +314,9 @@ def test_reasoning_between_calls_goes_back_to_its_place() -> None:
 
 
 def test_reasoning_of_another_provider_is_stripped_with_a_warning() -> None:
-    foreign = ReasoningPart(provider="anthropic", text="hm", signature="x")
-    job = generate(messages=[user("go"), {"role": "assistant", "content": "a"}, user("on")])
-    said = job.messages[1].model_copy(update={"reasoning": (foreign,)})  # pyright: ignore
-    job = job.model_copy(update={"messages": (job.messages[0], said, job.messages[2])})  # pyright: ignore
+    foreign = {"provider": "anthropic", "text": "hm", "signature": "x"}
+    said = {"role": "assistant", "content": "a", "reasoning": [foreign]}
+    job = generate(messages=[user("go"), said, user("on")])
     assert kinds(body_of(job, SOL)["input"]) == ["user", "assistant", "user"]
     assert "another provider" in built(job, SOL).warnings[0]
 
@@ -327,6 +325,13 @@ def test_reasoning_without_its_content_is_not_sent_to_openai() -> None:
     bare = {"provider": "openai", "id": "rs_1", "text": "so"}
     items = input_of(user("go"), calling("a", reasoning=[bare]), result_of("a"))
     assert "reasoning" not in kinds(items)
+
+
+def test_reasoning_that_nothing_followed_is_not_sent() -> None:
+    alone = {"role": "assistant", "reasoning": [SEALED]}
+    job = generate(messages=[user("go"), alone, user("on")])
+    assert kinds(body_of(job, SOL)["input"]) == ["user", "user"]
+    assert "nothing followed" in built(job, SOL).warnings[0]
 
 
 def test_reasoning_in_plain_words_goes_back_where_providers_take_it() -> None:

@@ -232,3 +232,14 @@ def test_any_field_of_any_type_gives_an_answer_or_a_provider_error(value: Any) -
             except ProviderError:
                 continue
             assert isinstance(answer, Answer)
+
+
+def test_item_that_ends_twice_counts_once() -> None:
+    done = item_events(0, said("hello"))[-1]
+    deltas, _ = streamed(begun(), done, done, ended(response(said("hello"))))
+    assert text_of(deltas) == "hello"
+
+
+def test_what_comes_after_the_last_event_counts_for_nothing() -> None:
+    late = {"type": "error", "message": "too late"}
+    assert streamed(*events_of(WHOLE), late)[1].text == "Grüße 👋"

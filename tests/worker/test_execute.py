@@ -25,7 +25,6 @@ from penstock_worker.credentials import Access
 from penstock_worker.execute import SIMULATED_HEADER, Executor
 from penstock_worker.leases import Lease
 from penstock_worker.providers.http import Timeout
-from penstock_worker.providers.registry import adapter_for
 
 JOB_ID = UUID("0190a0b0-0000-7000-8000-00000000abcd")
 MODEL, NEXT = "gpt-4o-mini", "gpt-4o"
@@ -85,7 +84,6 @@ def executor(
     provider = catalog().provider("openai")
     return Executor(
         provider=provider,
-        adapter=adapter_for(provider),
         access=Access(provider.base_url, "sk-test"),
         sender=sender,  # type: ignore[arg-type]
         models=models or catalog(),

@@ -49,7 +49,7 @@ async def run_worker(
     """
     models = catalog()
     provider = models.provider(provider_name)
-    adapter = adapter_for(provider)
+    adapter_for(provider)  # refuses a wire that is not spoken
     access = access_to(provider, variables)
     slots = concurrency or provider.max_concurrency
     async with (
@@ -65,7 +65,6 @@ async def run_worker(
             ledger=ledger,
             executor=Executor(
                 provider=provider,
-                adapter=adapter,
                 access=access,
                 sender=sender,
                 models=models,

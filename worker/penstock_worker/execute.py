@@ -32,6 +32,7 @@ from penstock_worker.pricing import cost_usd, estimate_usd
 from penstock_worker.providers.failures import InvalidAnswer
 from penstock_worker.providers.http import Sender, Timeout, possibly_sent
 from penstock_worker.providers.protocol import Adapter, Answer, Built, Call
+from penstock_worker.providers.registry import adapter_for
 
 logger = logging.getLogger("penstock.worker")
 
@@ -49,6 +50,7 @@ class Plan:
 
     envelope: Envelope
     call: Call
+    adapter: Adapter
     built: Built
     timeout: Timeout
 
@@ -80,7 +82,6 @@ class Executor:
         self,
         *,
         provider: Provider,
-        adapter: Adapter,
         access: Access,
         sender: Sender,
         models: Catalog,
@@ -88,7 +89,6 @@ class Executor:
         jitter: Callable[[], float],
     ) -> None:
         self._provider = provider
-        self._adapter = adapter
         self._access = access
         self._sender = sender
         self._models = models
@@ -145,11 +145,13 @@ class Executor:
             request_id=f"{attempt.job_id}:{attempt.number}",
             max_tokens=None if isinstance(job, Embed) else self._max_tokens(attempt, envelope),
         )
+        adapter = adapter_for(self._provider, progress.model)
         total_s = job.timeout_s or self._provider.timeout_s
         return Plan(
             envelope=envelope,
             call=call,
-            built=self._adapter.build(call),
+            adapter=adapter,
+            built=adapter.build(call),
             timeout=Timeout(connect_s=min(_CONNECT_S, total_s), read_s=total_s, total_s=total_s),
         )
 
@@ -197,10 +199,11 @@ class Executor:
         progress.simulated = SIMULATED_HEADER in response.headers
         return response
 
-    def _parse(self, plan: Plan, response: httpx.Response) -> Answer:
+    @staticmethod
+    def _parse(plan: Plan, response: httpx.Response) -> Answer:
         if response.is_success:
-            return self._adapter.parse(plan.call, response)
-        raise self._adapter.classify(plan.call, response)
+            return plan.adapter.parse(plan.call, response)
+        raise plan.adapter.classify(plan.call, response)
 
     def _succeeded(
         self, attempt: Attempt, progress: Progress, plan: Plan, answer: Answer
@@ -212,6 +215,7 @@ class Executor:
             text=answer.text,
             output=answer.output,
             tool_calls=answer.tool_calls,
+            reasoning=answer.reasoning,
             vectors=answer.vectors,
             usage=spent.usage,
             cost_usd=spent.cost_usd,

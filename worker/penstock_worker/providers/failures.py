@@ -17,7 +17,7 @@ from penstock_schemas.status import ErrorKind
 from penstock_schemas.usage import Usage
 from penstock_worker.providers.errors_table import Signal, kind_of
 from penstock_worker.providers.protocol import Call
-from penstock_worker.providers.reading import Object, as_list, as_object, as_text
+from penstock_worker.providers.reading import Object, as_list, as_object, as_text, json_text
 from penstock_worker.providers.retry_hints import regain_after_s, retry_after_s
 
 _LONGEST_MESSAGE = 500
@@ -73,7 +73,8 @@ def classify_error_body(
     """The error that a response with a success status carries in its body."""
     error = as_object(body.get("error"))
     stated = str(error.get("code") or error.get("status") or "")
-    status = int(stated) if stated.isdecimal() and 400 <= int(stated) < 600 else 500
+    status = int(stated) if stated.isdecimal() and len(stated) == 3 else 500
+    status = status if 400 <= status < 600 else 500
     signal = Signal(status, tuple(_codes(body)), _text_of(body))
     return InvalidAnswer(
         kind_of(signal),
@@ -143,8 +144,8 @@ def _text_of(body: Object) -> str:
         as_text(body.get("message")),
         as_text(detail),
         as_text(as_object(detail).get("message")),
-        orjson.dumps(detail).decode() if detail else "",
-        orjson.dumps(error).decode() if error else "",
+        json_text(detail) if detail else "",
+        json_text(error) if error else "",
     )
     return next((text for text in candidates if text), "")
 

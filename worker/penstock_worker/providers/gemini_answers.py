@@ -183,26 +183,28 @@ class GeminiDecoder:
             if self._is_json:
                 return []
             data, self._content = self._content, b""
-        return self._take(self._events.feed(data))
+        return self._take(self._events.feed(data), ErrorKind.MALFORMED_ANSWER)
 
     def finish(self) -> Answer:
         """The whole answer. Raises ProviderError(INTERRUPTED) where its end is missing."""
         if self._is_json:
             self._take_json()
         else:
-            self._take(self._events.close())
+            self._take(self._events.close(), ErrorKind.INTERRUPTED)
         if not self._reading.is_complete:
             raise self._reading.broken(ErrorKind.INTERRUPTED, "the stream ended before the answer")
         return self._reading.answer()
 
-    def _take(self, events: Iterable[SseEvent]) -> list[Delta]:
-        return [delta for event in events for delta in self._event(event)]
+    def _take(self, events: Iterable[SseEvent], broken: ErrorKind) -> list[Delta]:
+        return [delta for event in events for delta in self._event(event, broken)]
 
-    def _event(self, event: SseEvent) -> list[Delta]:
+    def _event(self, event: SseEvent, broken: ErrorKind) -> list[Delta]:
+        if event.data.strip() == "[DONE]":  # not Google's, but that of proxies before it
+            return []
         try:
             body: Any = orjson.loads(event.data)
         except orjson.JSONDecodeError:
-            raise self._reading.broken(ErrorKind.INTERRUPTED, "an event was cut off") from None
+            raise self._reading.broken(broken, "an event cannot be read") from None
         return self._reading.take(as_object(body))
 
     def _take_json(self) -> None:

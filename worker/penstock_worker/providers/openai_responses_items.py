@@ -77,11 +77,15 @@ def _assistant(call: Call, message: AssistantMessage, warnings: list[str]) -> It
     """Reasoning, text, calls; reasoning that belongs to a later call goes right before that."""
     if _shows(message):
         raise unsupported(call, "messages", "an assistant message can hold text only")
+    text = _text(message.content)
     thoughts = _replayable(call, message.reasoning, warnings)
+    if thoughts and not text and not message.tool_calls:
+        warnings.append("reasoning: not sent, nothing followed it")
+        return
     marked = {made.signature for made in message.tool_calls if made.signed_by == call.provider.name}
     belated = {part.id: part for part in thoughts if part.id and part.id in marked}
     yield from (_reasoning(part) for part in thoughts if (part.id or "") not in belated)
-    if text := _text(message.content):
+    if text:
         yield {"role": "assistant", "content": text}
     for made in message.tool_calls:
         before = belated.pop(made.signature or "", None)

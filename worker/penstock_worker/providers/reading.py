@@ -54,7 +54,7 @@ def content_text(content: object) -> str:
         return ""
     if is_list(content):
         return "".join(_part_text(part) for part in content)
-    return dump(content).decode()
+    return json_text(content)
 
 
 def _part_text(part: object) -> str:
@@ -73,3 +73,11 @@ def dump(body: object) -> bytes:
         return orjson.dumps(body)
     except TypeError:
         return json.dumps(body, separators=(",", ":")).encode()
+
+
+def json_text(value: object) -> str:
+    """JSON text of something that a provider said; nothing where it nests too deeply to be kept."""
+    try:
+        return dump(value).decode()
+    except RecursionError:
+        return ""

@@ -16,7 +16,7 @@ import orjson
 from pydantic import ValidationError
 
 from penstock_schemas.messages import Tool, ToolCall
-from penstock_worker.providers.reading import as_object, dump
+from penstock_worker.providers.reading import as_object, json_text
 
 #: The tool through which a structured answer is forced where a wire has no schemas.
 OUTPUT_TOOL = "penstock_record_answer"
@@ -70,7 +70,7 @@ def read_call(
     try:
         return ToolCall(id=call_id, name=name, arguments=found, raw_arguments=raw)
     except ValidationError:  # nested deeper than can be kept as an object
-        text = arguments if isinstance(arguments, str) else dump(found or {}).decode()
+        text = arguments if isinstance(arguments, str) else json_text(found)
         return ToolCall(id=call_id, name=name, raw_arguments=text)
 
 
@@ -93,7 +93,7 @@ def _read_arguments(arguments: object) -> tuple[dict[str, Any] | None, str | Non
         return as_object(cast("object", arguments)), None
     if arguments is None or (isinstance(arguments, str) and not arguments.strip()):
         return {}, None
-    raw = arguments if isinstance(arguments, str) else orjson.dumps(arguments).decode()
+    raw = arguments if isinstance(arguments, str) else json_text(arguments)
     try:
         decoded: object = orjson.loads(raw)
     except orjson.JSONDecodeError:
