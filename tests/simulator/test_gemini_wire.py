@@ -14,6 +14,7 @@ from penstock_schemas.jobs import Embed, Generate
 from penstock_schemas.status import ErrorKind, FinishReason
 from penstock_worker.providers.gemini import GeminiContent
 from penstock_worker.providers.protocol import Answer, AnyJob, Call
+from penstock_worker.simulator.faults import Fault
 
 HEADERS = {"x-goog-api-key": "key"}
 SCHEMA = {
@@ -343,3 +344,26 @@ async def test_adapter_reads_a_rate_limit_with_its_hint(call: Any) -> None:
         await run(call, generate())
     assert caught.value.kind is ErrorKind.RATE_LIMITED
     assert 0 < (caught.value.retry_after_s or 0) <= 60
+
+
+async def test_adapter_reads_a_spent_daily_quota(call: Any) -> None:
+    call.sim.faults.add(Fault(kind="insufficient_quota", provider="google"))
+    with pytest.raises(ProviderError) as caught:
+        await run(call, generate())
+    assert caught.value.kind is ErrorKind.QUOTA_EXHAUSTED
+    assert 0 < (caught.value.retry_after_s or 0) <= 25 * 3600
+
+
+async def test_a_fault_can_be_aimed_at_a_model(call: Any) -> None:
+    call.sim.faults.add(Fault(kind="overloaded", provider="google", model="gemini-2.5-pro"))
+    await run(call, generate())
+    with pytest.raises(ProviderError) as caught:
+        await run(call, generate(), "google/gemini-2.5-pro")
+    assert caught.value.kind is ErrorKind.OVERLOADED
+
+
+async def test_adapter_notices_a_truncated_stream(call: Any) -> None:
+    call.sim.faults.add(Fault(kind="truncated", provider="google"))
+    with pytest.raises(ProviderError) as caught:
+        await run(call, generate(), stream=True)
+    assert (caught.value.kind, caught.value.possibly_billed) == (ErrorKind.INTERRUPTED, True)

@@ -180,7 +180,7 @@ async def test_execute_result_sums_what_all_attempts_used_and_cost() -> None:
 
 
 async def test_execute_cost_of_an_unlisted_model_is_unknown() -> None:
-    settlement, _ = await settled(chat(), attempt(model="gpt-9-unlisted"))
+    settlement, _ = await settled(chat(), attempt(model="gpt-4-unlisted"))
     assert settlement.cost_usd is None
     assert result_of(settlement).cost_usd is None
     assert settlement.usage.input_tokens == 100
@@ -262,7 +262,7 @@ async def test_execute_embeds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "possible"), [(MODEL, cost(*ESTIMATE)), ("gpt-9-unlisted", None)]
+    ("model", "possible"), [(MODEL, cost(*ESTIMATE)), ("gpt-4-unlisted", None)]
 )
 def test_possible_cost_is_that_of_the_estimate(model: str, possible: Decimal | None) -> None:
     assert executor(FakeSender(chat())).possible_cost(lease(model=model)) == possible

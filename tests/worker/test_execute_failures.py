@@ -150,7 +150,7 @@ async def test_execute_with_a_lost_answer_asks_once_more_then_elsewhere() -> Non
 
 
 async def test_execute_with_a_lost_answer_of_an_unlisted_model_costs_an_unknown_amount() -> None:
-    settlement, _ = await settled(httpx.ReadTimeout("slow"), attempt(model="gpt-9-unlisted"))
+    settlement, _ = await settled(httpx.ReadTimeout("slow"), attempt(model="gpt-4-unlisted"))
     assert settlement.usage.estimated
     assert settlement.cost_usd is None
 

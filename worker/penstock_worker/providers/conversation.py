@@ -7,15 +7,19 @@ system messages, roles that must alternate) is the adapter's own matter.
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from penstock_schemas.jobs import Classify, Extract, TextJob
 from penstock_schemas.messages import (
     AssistantMessage,
+    DocumentPart,
     ImagePart,
     Message,
+    Part,
     SystemMessage,
+    TextPart,
     ToolMessage,
     UserMessage,
 )
@@ -55,13 +59,26 @@ def conversation_of(job: TextJob, words: Iterable[str] = ()) -> Conversation:
 
 def has_images(messages: Iterable[Message]) -> bool:
     """Whether any message shows an image."""
-    return any(
-        isinstance(part, ImagePart)
-        for message in messages
-        if isinstance(message, UserMessage | AssistantMessage)
-        and not isinstance(message.content, str)
-        for part in message.content
-    )
+    return any(isinstance(part, ImagePart) for message in messages for part in parts_of(message))
+
+
+def parts_of(message: Message) -> tuple[Part, ...]:
+    """The content of a message as parts; no part for no text."""
+    if isinstance(message.content, str):
+        return (TextPart(text=message.content),) if message.content else ()
+    return message.content
+
+
+def written_out(part: DocumentPart) -> str | None:
+    """The words of a document that is plain text, marked as what it is; None for any other."""
+    if part.data is None or not part.media_type.startswith("text/"):
+        return None
+    try:
+        text = b64decode(part.data, validate=True).decode()
+    except ValueError:
+        return None
+    title = f' title="{part.title}"' if part.title else ""
+    return f"<document{title}>\n{text}\n</document>"
 
 
 def _mended(messages: Iterable[Message]) -> tuple[tuple[Message, ...], tuple[str, ...]]:

@@ -88,7 +88,12 @@ def profile_of(wire_id: str) -> Profile:
 
 def is_vertex(call: Call) -> bool:
     """Whether a call goes to Vertex AI instead of the Gemini API."""
-    host = httpx.URL(call.base_url).host
+    return _is_vertex(call.base_url)
+
+
+@lru_cache(maxsize=64)
+def _is_vertex(base_url: str) -> bool:
+    host = httpx.URL(base_url).host
     return host == _VERTEX or host.endswith((f"-{_VERTEX}", f".{_VERTEX}"))
 
 

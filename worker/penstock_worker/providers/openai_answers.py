@@ -14,6 +14,7 @@ from penstock_schemas.status import ErrorKind, FinishReason
 from penstock_schemas.usage import Usage
 from penstock_worker.providers.answers import Said, answer_of, decoded, estimated_usage, malformed
 from penstock_worker.providers.failures import InvalidAnswer, classify_error_body
+from penstock_worker.providers.openai_reasoning import reasoning_parts
 from penstock_worker.providers.protocol import Answer, Call
 from penstock_worker.providers.reading import (
     Object,
@@ -59,16 +60,19 @@ _FAILURES = {
 
 def read_answer(call: Call, job: TextJob, response: httpx.Response) -> Answer:
     """The answer of a 2xx response; raises as `OpenAIChat.parse` does."""
-    body = decoded(call, response)
-    choice = as_object(next(iter(as_list(body.get("choices"))), None))
-    failed = body if body.get("error") else choice if choice.get("error") else None
-    if failed is not None or body.get("object") == "error":
-        raise classify_error_body(call, failed or body, response, _paid(body))
+    return read_body(call, job, decoded(call, response), response)
+
+
+def read_body(call: Call, job: TextJob, body: Object, response: httpx.Response) -> Answer:
+    """The answer that a decoded body holds, however it came; raises as `OpenAIChat.parse` does."""
+    if (failed := error_in(body)) is not None:
+        raise classify_error_body(call, failed, response, _paid(body))
+    choice = first_choice(body)
     message = as_object(choice.get("message"))
     if not message:
         raise malformed(call, response, "it has no message")
     text = content_text(message.get("content"))
-    usage = read_usage(body.get("usage"))
+    usage = read_usage(usage_in(body))
     stated = as_text(choice.get("finish_reason")).lower()
     if kind := _FAILURES.get(stated):
         raise InvalidAnswer(
@@ -85,8 +89,32 @@ def read_answer(call: Call, job: TextJob, response: httpx.Response) -> Answer:
         usage=usage,
         finish=FINISH_REASONS.get(stated, FinishReason.UNKNOWN),
         refusal=as_text(message.get("refusal")),
+        reasoning=reasoning_parts(call, message),
     )
     return answer_of(call, said)
+
+
+def first_choice(body: Object) -> Object:
+    """The one choice that was asked for; an empty object where there is none."""
+    choices = [as_object(choice) for choice in as_list(body.get("choices"))]
+    return next((choice for choice in choices if not choice.get("index")), {})
+
+
+def error_in(body: Object) -> Object | None:
+    """What holds the error of a body or chunk that came with a success status, or None."""
+    if body.get("error") or body.get("object") == "error":
+        return body
+    choice = first_choice(body)
+    return choice if choice.get("error") else None
+
+
+def usage_in(body: Object) -> Object:
+    """The usage of a body or chunk, wherever the provider puts it (Groq, Moonshot)."""
+    return (
+        as_object(body.get("usage"))
+        or as_object(as_object(body.get("x_groq")).get("usage"))
+        or as_object(first_choice(body).get("usage"))
+    )
 
 
 def read_usage(given: object) -> Usage | None:
@@ -119,25 +147,33 @@ def read_usage(given: object) -> Usage | None:
 
 def _paid(body: Object) -> Usage:
     """The usage that an error states; none counts as none."""
-    return read_usage(body.get("usage")) or Usage()
+    return read_usage(usage_in(body)) or Usage()
 
 
 def _calls(call: Call, job: TextJob, message: Object) -> tuple[ToolCall, ...]:
-    made = as_list(message.get("tool_calls"))
-    if not made:
-        return ()
+    rows = [as_object(row) for row in as_list(message.get("tool_calls"))]
+    if not rows and (legacy := as_object(message.get("function_call"))):
+        rows = [{"function": legacy}]
     found: list[ToolCall] = []
-    for index, row in enumerate(made):
-        function = as_object(as_object(row).get("function"))
-        name = as_text(function.get("name"))
-        if name:
-            found.append(
-                read_call(
-                    call_id=as_object(row).get("id"),
-                    name=name,
-                    arguments=function.get("arguments"),
-                    tools=job.tools,
-                    fallback_id=f"call_{call.request_id[-12:]}_{index}",
-                )
-            )
+    for index, row in enumerate(rows):
+        function = as_object(row.get("function"))
+        if not (name := as_text(function.get("name"))):
+            continue
+        made = read_call(
+            call_id=row.get("id"),
+            name=name,
+            arguments=function.get("arguments"),
+            tools=job.tools,
+            fallback_id=f"call_{call.request_id[-12:]}_{index}",
+        )
+        if signature := _signature(row):
+            signed = {"signature": signature, "signed_by": call.provider.name}
+            made = made.model_copy(update=signed)
+        found.append(made)
     return tuple(found)
+
+
+def _signature(row: Object) -> str:
+    """What Gemini's OpenAI-compatible endpoints want back with a call."""
+    google = as_object(as_object(row.get("extra_content")).get("google"))
+    return as_text(google.get("thought_signature"))

@@ -12,38 +12,24 @@ import httpx
 
 from penstock_schemas.errors import ProviderError
 from penstock_schemas.jobs import Embed, TextJob
-from penstock_schemas.messages import (
-    AssistantMessage,
-    Content,
-    Message,
-    NamedTool,
-    SystemMessage,
-    TextPart,
-    ToolMessage,
-)
-from penstock_worker.providers.conversation import Conversation, conversation_of, has_images
+from penstock_schemas.messages import NamedTool
+from penstock_worker.providers.conversation import conversation_of
 from penstock_worker.providers.failures import classify_response
 from penstock_worker.providers.openai_answers import read_answer
 from penstock_worker.providers.openai_embeddings import build_embeddings, read_embeddings
-from penstock_worker.providers.protocol import Answer, Built, Call
+from penstock_worker.providers.openai_messages import chat_messages
+from penstock_worker.providers.openai_reasoning import effort_fields
+from penstock_worker.providers.openai_stream import ChatDecoder
+from penstock_worker.providers.protocol import Answer, Built, Call, StreamDecoder
 from penstock_worker.providers.reading import Object
 from penstock_worker.providers.requests import lacks, parameters_of, request_of, unsupported
 from penstock_worker.providers.schema_dialects import COMPATIBLE, OPENAI
+from penstock_worker.providers.stream_events import is_event_stream
 from penstock_worker.providers.structured import BadSchema, Shape, shape_of
-from penstock_worker.providers.tool_wire import (
-    MISTRAL_IDS,
-    OPENAI_IDS,
-    OUTPUT_TOOL,
-    OUTPUT_TOOL_DESCRIPTION,
-    IdRule,
-    arguments_text,
-    wire_call_id,
-    wire_name,
-)
+from penstock_worker.providers.tool_wire import OUTPUT_TOOL, OUTPUT_TOOL_DESCRIPTION, wire_name
 
 _PATH = "/chat/completions"
 _MOST_STOPS = 4
-_ID_RULES = {"mistral": MISTRAL_IDS}
 _DIALECTS = {"openai": OPENAI, "azure": OPENAI}
 
 #: Providers that refuse a response format beside tools: there the schema is told in words.
@@ -68,7 +54,17 @@ class OpenAIChat:
         """
         if isinstance(call.job, Embed):
             return read_embeddings(call, call.job, response)
+        if is_event_stream(response):
+            decoder = ChatDecoder(call, call.job)
+            decoder.feed(response.content)
+            return decoder.finish()
         return read_answer(call, call.job, response)
+
+    def decoder(self, call: Call) -> StreamDecoder:
+        """A decoder for the streamed answer to a text job; embeddings are not streamed."""
+        if isinstance(call.job, Embed):
+            raise unsupported(call, "stream", "embeddings are not streamed")
+        return ChatDecoder(call, call.job)
 
     def classify(self, call: Call, response: httpx.Response) -> ProviderError:
         """What a response that is not a success means."""
@@ -83,16 +79,24 @@ def _build(call: Call, job: TextJob) -> Built:
     form, words = _form_of(call, job, shape) if shape else ({}, ())
     conversation = conversation_of(job, words)
     warnings = list(conversation.warnings)
-    body: Object = {"model": call.model.wire_id, "messages": _messages(call, conversation)}
+    body: Object = {
+        "model": call.model.wire_id,
+        "messages": chat_messages(call, conversation, warnings),
+    }
     max_tokens = call.max_tokens or job.max_tokens
     if max_tokens is not None:
         reasons = call.model.reasoning
         body["max_completion_tokens" if reasons else call.provider.max_tokens_field] = max_tokens
     body |= _parameters(call, job, warnings)
+    body |= effort_fields(call, job, warnings)
     if job.tools:
-        body |= _tools(call, job)
+        body |= _tools(call, job, warnings)
     for name, value in form.items():
         body[name] = [*body.get("tools", ()), *value] if name == "tools" else value
+    if call.stream:
+        body["stream"] = True
+        if not lacks(call, "stream_options"):
+            body["stream_options"] = {"include_usage": True}
     return request_of(call, _PATH, body, warnings=warnings)
 
 
@@ -134,69 +138,22 @@ def _forced_tool(job: TextJob, schema: Object | None) -> Object:
     return {"tools": [tool], "tool_choice": _named(OUTPUT_TOOL)}
 
 
-def _messages(call: Call, conversation: Conversation) -> list[Object]:
-    if not call.model.capabilities & {"vision"} and has_images(conversation.messages):
-        raise unsupported(call, "messages", "this model takes no images")
-    system = [{"role": "system", "content": conversation.system}] if conversation.system else []
-    rule = _ID_RULES.get(call.provider.name, OPENAI_IDS)
-    found = [said for m in conversation.messages if (said := _message(call, m, rule))]
-    if not found and not system:
-        raise unsupported(call, "messages", "there is nothing to say")
-    return [*system, *found]
-
-
-def _message(call: Call, message: Message, rule: IdRule) -> Object | None:
-    """One message as the wire takes it; None for an assistant message that says nothing."""
-    if isinstance(message, SystemMessage):
-        return {"role": "system", "content": message.content}
-    if isinstance(message, ToolMessage):
-        return {
-            "role": "tool",
-            "tool_call_id": wire_call_id(message.tool_call_id, rule),
-            "content": message.content,
-        }
-    if not isinstance(message, AssistantMessage):
-        return {"role": "user", "content": _content(message.content)}
-    if has_images((message,)):
-        raise unsupported(call, "messages", "an assistant message cannot hold an image")
-    said: Object = {"role": "assistant", "content": _content(message.content) or None}
-    if message.tool_calls:
-        said["tool_calls"] = [
-            {
-                "id": wire_call_id(made.id, rule),
-                "type": "function",
-                "function": {"name": wire_name(made.name), "arguments": arguments_text(made)},
-            }
-            for made in message.tool_calls
-        ]
-    return said if message.tool_calls or said["content"] else None
-
-
-def _content(content: Content) -> str | list[Object]:
-    if isinstance(content, str):
-        return content
-    return [
-        {"type": "text", "text": part.text}
-        if isinstance(part, TextPart)
-        else {
-            "type": "image_url",
-            "image_url": {"url": part.url or f"data:{part.media_type};base64,{part.data}"},
-        }
-        for part in content
-    ]
-
-
-def _tools(call: Call, job: TextJob) -> Object:
+def _tools(call: Call, job: TextJob, warnings: list[str]) -> Object:
     if lacks(call, "tools") or "tools" not in call.model.capabilities:
         raise unsupported(call, "tools", "this model calls no tools")
     choice = job.tool_choice
     body: Object = {
         "tools": [_tool(wire_name(t.name), t.description, t.parameters) for t in job.tools]
     }
-    if choice is None or choice == "auto":
-        return body
     if choice == "none" and lacks(call, "tool_choice"):
         return {}
+    if job.parallel_tool_calls is not None and choice != "none":
+        if not lacks(call, "parallel_tool_calls"):
+            body["parallel_tool_calls"] = job.parallel_tool_calls
+        elif not job.parallel_tool_calls:
+            warnings.append(f"parallel_tool_calls: not sent, {call.model.ref} does not take it")
+    if choice is None or choice == "auto":
+        return body
     if lacks(call, "tool_choice") or (choice != "none" and lacks(call, "forced_tool_choice")):
         raise unsupported(call, "tool_choice", "this provider takes none but auto")
     body["tool_choice"] = (

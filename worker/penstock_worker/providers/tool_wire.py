@@ -70,7 +70,7 @@ def read_call(
     try:
         return ToolCall(id=call_id, name=name, arguments=found, raw_arguments=raw)
     except ValidationError:  # nested deeper than can be kept as an object
-        text = arguments if isinstance(arguments, str) else json_text(found)
+        text = arguments if isinstance(arguments, str) else json_text(found or {})
         return ToolCall(id=call_id, name=name, raw_arguments=text)
 
 

@@ -22,7 +22,7 @@ from .limit_headers import retry_headers
 from .limits import Limits
 from .request import JsonObject, Refusal, invalid, is_object, tokens_of
 from .wires import wire_of
-from .wires.wire import Operation, Wire, WireCall
+from .wires.wire import Operation, Wire, WireCall, model_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,8 @@ async def _answer(arrival: _Arrival, state: State) -> web.StreamResponse:
         if not state.canned:
             arrival.wire.authorise(provider, arrival.request.headers)
         body = {} if state.canned else _body(arrival.raw)
-        fault = state.faults.take(provider, body.get("model")) if state.faults else None
+        model = model_in(arrival.path) or body.get("model")
+        fault = state.faults.take(provider, model) if state.faults else None
         if fault is not None and fault.kind == "drop_after":
             return delivery.drop(arrival.request)
         delay_s = state.latency.next_s(provider)

@@ -27,6 +27,7 @@ KEYLESS_PROVIDERS = frozenset(("lmstudio", "ollama", "vllm", "local"))
 _REPAIR = re.compile(
     r"\b(?:schema|valid|invalid|json|previous (?:answer|reply|output))\b", re.IGNORECASE
 )
+_MODEL_IN_PATH = re.compile(r"/models/([^/:]+)(?::|%3[Aa])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,12 @@ def model_of(body: JsonObject) -> str:
             code="model_not_found",
         )
     return model
+
+
+def model_in(path: str) -> str | None:
+    """The model that an address names (`…/models/NAME:method`), for wires that put it there."""
+    found = _MODEL_IN_PATH.search(path)
+    return found[1] if found else None
 
 
 def positive(body: JsonObject, name: str) -> int | None:
