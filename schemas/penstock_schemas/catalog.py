@@ -44,7 +44,8 @@ class Provider(_Row):
     `structured_output` is the strongest way to hold an answer to a schema that works for all of
     its models; a model's own value, where it has one, goes first. `unsupported_parameters` and
     `renamed_parameters` use the names of Penstock's jobs; the pseudo-parameter
-    `forced_tool_choice` stands for any tool choice but `auto` and `none`.
+    `forced_tool_choice` stands for any tool choice but `auto` and `none`, `tool_call_ids` for IDs
+    on calls and results where the wire could carry them.
     `key_variables` are environment variables in the order in which they are tried.
     `responses_models` are patterns (`*-pro`) of the names of unlisted models that need the
     Responses wire.

@@ -20,6 +20,7 @@ NAMES = ("schemas", "client", "worker", "gateway")
 
 # Where the name to import is not the name to install.
 DISTRIBUTION_OF = {
+    "dotenv": "python-dotenv",
     "json_repair": "json-repair",
     "pydantic_core": "pydantic",
     "starlette": "fastapi",

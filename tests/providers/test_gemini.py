@@ -201,6 +201,18 @@ def test_build_writes_the_older_schema_for_older_models() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("gemini-2.0-flash", "responseSchema"),
+        ("gemini-flash-latest", "responseJsonSchema"),
+        ("gemini-4-argon", "responseJsonSchema"),
+    ],
+)
+def test_build_knows_models_that_are_not_in_the_catalogue(name: str, field: str) -> None:
+    assert field in config_of(f"google/{name}", schema=SCHEMA)
+
+
 def test_build_tells_a_recursive_schema_in_words() -> None:
     node = {"type": "object", "properties": {"next": {"$ref": "#/$defs/Node"}}}
     schema = {"$ref": "#/$defs/Node", "$defs": {"Node": node}}

@@ -67,6 +67,12 @@ def test_calls_without_ids_get_ids_of_their_own() -> None:
     assert all(made.id for made in answer.tool_calls)
 
 
+@pytest.mark.parametrize("called", [{"name": "weather"}, {"name": "weather", "args": None}])
+def test_a_call_without_arguments_has_none(called: dict[str, Any]) -> None:
+    answer = parsed(JOB, said({"functionCall": called}), FLASH)
+    assert answer.tool_calls[0].arguments == {}
+
+
 def test_a_truncated_answer_with_calls_is_length() -> None:
     answer = parsed(JOB, said(function_call(), finish="MAX_TOKENS"), FLASH)
     assert answer.finish_reason is FinishReason.LENGTH

@@ -12,14 +12,16 @@ from collections.abc import Iterable
 
 from penstock_schemas.messages import (
     AssistantMessage,
-    Content,
+    DocumentPart,
     ImagePart,
     Message,
+    Part,
     SystemMessage,
     TextPart,
     ToolMessage,
 )
-from penstock_worker.providers.conversation import has_images
+from penstock_worker.providers.anthropic_thinking import own_reasoning
+from penstock_worker.providers.conversation import document_text, parts_of
 from penstock_worker.providers.protocol import Call
 from penstock_worker.providers.reading import Object
 from penstock_worker.providers.requests import unsupported
@@ -30,6 +32,7 @@ from penstock_worker.providers.tool_wire import (
     wire_name,
 )
 
+_PDF = "application/pdf"
 _NO_OUTPUT = "(no output)"
 _OPENING = "(The conversation continues.)"
 
@@ -41,7 +44,7 @@ def anthropic_messages(
     turns: list[tuple[str, list[Object]]] = []
     for message in messages:
         role = "assistant" if isinstance(message, AssistantMessage) else "user"
-        blocks = _blocks(call, message)
+        blocks = _blocks(call, message, warnings)
         if not blocks:
             warnings.append(f"messages: dropped an empty {message.role} message")
         elif turns and turns[-1][0] == role:
@@ -57,23 +60,24 @@ def anthropic_messages(
     return [{"role": role, "content": _plain(blocks)} for role, blocks in turns]
 
 
-def _blocks(call: Call, message: Message) -> list[Object]:
+def _blocks(call: Call, message: Message, warnings: list[str]) -> list[Object]:
     if isinstance(message, SystemMessage):
         text = message.content
         return [_text(f"<system>\n{text}\n</system>")] if text.strip() else []
     if isinstance(message, ToolMessage):
+        content = _content(call, message)
         result: Object = {
             "type": "tool_result",
             "tool_use_id": wire_call_id(message.tool_call_id, ANTHROPIC_IDS),
-            "content": message.content if message.content.strip() else _NO_OUTPUT,
+            "content": _plain(content) if content else _NO_OUTPUT,
         }
         return [result | {"is_error": True} if message.is_error else result]
-    said = _content(message.content)
+    said = _content(call, message)
     if not isinstance(message, AssistantMessage):
         return said
-    if has_images((message,)):
-        raise unsupported(call, "messages", "an assistant message cannot hold an image")
-    return said + [
+    if any(block["type"] != "text" for block in said):
+        raise unsupported(call, "messages", "an assistant message cannot hold an image or document")
+    made: list[Object] = [
         {
             "type": "tool_use",
             "id": wire_call_id(made.id, ANTHROPIC_IDS),
@@ -82,15 +86,48 @@ def _blocks(call: Call, message: Message) -> list[Object]:
         }
         for made in message.tool_calls
     ]
+    # Thinking alone is no message: it stands before what was said.
+    return [*_thoughts(call, message, warnings), *said, *made] if said or made else []
 
 
-def _content(content: Content) -> list[Object]:
-    parts = (TextPart(text=content),) if isinstance(content, str) else content
+def _thoughts(call: Call, message: AssistantMessage, warnings: list[str]) -> list[Object]:
+    """Earlier thinking, word for word; that of others, or without signature, is refused here."""
+    own = own_reasoning(call, message)
+    if len(own) < len(message.reasoning):
+        warnings.append("messages: left out earlier reasoning that this provider cannot read")
     return [
-        _image(part) if isinstance(part, ImagePart) else _text(part.text)
-        for part in parts
-        if isinstance(part, ImagePart) or part.text.strip()
+        {"type": "redacted_thinking", "data": part.data}
+        if part.data
+        else {"type": "thinking", "thinking": part.text, "signature": part.signature}
+        for part in own
     ]
+
+
+def _content(call: Call, message: Message) -> list[Object]:
+    return [
+        _block(call, part)
+        for part in parts_of(message)
+        if not isinstance(part, TextPart) or part.text.strip()
+    ]
+
+
+def _block(call: Call, part: Part) -> Object:
+    if isinstance(part, TextPart):
+        return _text(part.text)
+    return _image(part) if isinstance(part, ImagePart) else _document(call, part)
+
+
+def _document(call: Call, part: DocumentPart) -> Object:
+    titled: Object = {"title": part.title} if part.title else {}
+    if part.data is None:
+        return {"type": "document", "source": {"type": "url", "url": part.url}, **titled}
+    if part.media_type == _PDF:
+        source = {"type": "base64", "media_type": _PDF, "data": part.data}
+        return {"type": "document", "source": source, **titled}
+    if (text := document_text(part)) is None:
+        raise unsupported(call, "messages", "this wire takes documents as PDF or plain text")
+    source = {"type": "text", "media_type": "text/plain", "data": text}
+    return {"type": "document", "source": source, **titled}
 
 
 def _image(part: ImagePart) -> Object:

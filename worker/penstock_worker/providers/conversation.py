@@ -69,16 +69,21 @@ def parts_of(message: Message) -> tuple[Part, ...]:
     return message.content
 
 
-def written_out(part: DocumentPart) -> str | None:
-    """The words of a document that is plain text, marked as what it is; None for any other."""
+def document_text(part: DocumentPart) -> str | None:
+    """The text of a document that is nothing but text; None for any other."""
     if part.data is None or not part.media_type.startswith("text/"):
         return None
     try:
-        text = b64decode(part.data, validate=True).decode()
+        return b64decode(part.data, validate=True).decode()
     except ValueError:
         return None
+
+
+def written_out(part: DocumentPart) -> str | None:
+    """A document of nothing but text, marked as what it is, for wires without documents."""
+    text = document_text(part)
     title = f' title="{part.title}"' if part.title else ""
-    return f"<document{title}>\n{text}\n</document>"
+    return None if text is None else f"<document{title}>\n{text}\n</document>"
 
 
 def _mended(messages: Iterable[Message]) -> tuple[tuple[Message, ...], tuple[str, ...]]:

@@ -83,7 +83,7 @@ def profile_of(wire_id: str) -> Profile:
     if version >= (2, 5):
         budgets = _without("none", _BUDGETS) if pro else _BUDGETS
         return Profile(thinks_by="budget", efforts=budgets, least=128 if pro else 0)
-    return Profile(json_schema=version >= (2, 0), penalties=True, efforts={})
+    return Profile(json_schema=False, penalties=True, efforts={})
 
 
 def is_vertex(call: Call) -> bool:

@@ -1,6 +1,6 @@
 """A JSON Schema in the two forms that Gemini takes: JSON Schema itself, and the older `Schema`.
 
-Models from 2.0 on take JSON Schema (`responseJsonSchema`, `parametersJsonSchema`), in a subset
+Models from 2.5 on take JSON Schema (`responseJsonSchema`, `parametersJsonSchema`), in a subset
 that `schema_dialects.GEMINI` names; older ones an OpenAPI-like `Schema` without references,
 constants, `allOf` and lists of types. Pure.
 Source: https://ai.google.dev/gemini-api/docs/structured-output (2026-11-21)
@@ -175,7 +175,7 @@ def _union(
 
 
 def json_schema(schema: Object) -> Object:
-    """The schema in JSON form without lists of types, which older models of 2.x trip over."""
+    """The schema in JSON form without lists of types: `anyOf` says the same to every model."""
     return as_object(_plain(schema))
 
 

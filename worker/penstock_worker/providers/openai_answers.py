@@ -6,6 +6,8 @@ Source: https://developers.openai.com/api/reference/resources/chat (2026-11-21)
 
 from __future__ import annotations
 
+from typing import Any
+
 import httpx
 
 from penstock_schemas.jobs import TextJob
@@ -97,7 +99,7 @@ def read_body(call: Call, job: TextJob, body: Object, response: httpx.Response) 
 def first_choice(body: Object) -> Object:
     """The one choice that was asked for; an empty object where there is none."""
     choices = [as_object(choice) for choice in as_list(body.get("choices"))]
-    return next((choice for choice in choices if not choice.get("index")), {})
+    return next((choice for choice in choices if not choice.get("index")), dict[str, Any]())
 
 
 def error_in(body: Object) -> Object | None:

@@ -1,7 +1,8 @@
 """The simulator's server: one process on loopback that stands in for every provider.
 
 Below `http://HOST:PORT/P/v1` it speaks OpenAI's wire for a provider P, below
-`http://HOST:PORT/anthropic` Anthropic's; `/_sim/` is its own interface (`control`).
+`http://HOST:PORT/anthropic` Anthropic's, below `/google/v1` and `/google/v1beta` Gemini's;
+`/_sim/` is its own interface (`control`).
 """
 
 from __future__ import annotations
