@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from penstock_client.cli.main import app, load_plugins
 from typer.main import get_command
+
+from penstock_client.cli.main import app, load_plugins
 
 WIDTH = 100
 
