@@ -119,6 +119,7 @@ async def work_for(
                 "FIREWORKS_API_KEY": "sk-test",
                 "DEEPSEEK_API_KEY": "sk-test",
                 "MISTRAL_API_KEY": "sk-test",
+                "GOOGLE_API_KEY": "sk-test",
             }
             worker = run_worker(
                 provider,

@@ -29,11 +29,13 @@ from penstock_client.connections import (
 )
 from penstock_client.ledger import JobRow, Ledger, NewJob
 from penstock_client.mapping import Mapping
+from penstock_client.reading_along import read_deltas
 from penstock_client.routing import AnyJob, estimate_tokens, routes_for
 from penstock_client.settings import Settings
 from penstock_client.waiting import Waiter, decode_result
 from penstock_client.workspaces import Workspaces
 from penstock_schemas.catalog import Catalog, catalog
+from penstock_schemas.deltas import Delta
 from penstock_schemas.errors import InvalidJob, JobFailed, ResultTimeout
 from penstock_schemas.ids import JobId, parse_job_id
 from penstock_schemas.jobs import Embed, Envelope
@@ -64,6 +66,15 @@ class Handle:
         """The result, whatever it is; raises ResultTimeout. The job goes on after a timeout."""
         body = await self._penstock.await_body(self.job_id, self.provider, timeout_s)
         return decode_result(body, self.output_type)
+
+    def stream(self) -> AsyncIterator[Delta]:
+        """The pieces of the answer to a job with `stream`, from the first on, as they come.
+
+        Ends when the job has its result, which `result()` then gives at once. A piece with
+        `restarted` voids what came before it: an attempt failed and another began. Any number of
+        processes may read along.
+        """
+        return self._penstock.stream(self.job_id)
 
 
 class Penstock:
@@ -176,6 +187,20 @@ class Penstock:
         known = _known_id(job_id)
         body = await self.await_body(known, None, timeout_s)
         return decode_result(body, None)
+
+    async def stream(self, job_id: str) -> AsyncIterator[Delta]:
+        """The pieces of a job's streamed answer, from the first on; see `Handle.stream`.
+
+        Raises UnknownJob.
+        """
+        known = _known_id(job_id)
+        ended = asyncio.ensure_future(self.await_body(known, None, None))
+        try:
+            async for delta in read_deltas(self._redis, self.ledger, known, ended):
+                yield delta
+        finally:
+            ended.cancel()
+            await asyncio.gather(ended, return_exceptions=True)
 
     async def map(
         self, jobs: Iterable[AnyJob] | AsyncIterable[AnyJob], *, window: int = 500

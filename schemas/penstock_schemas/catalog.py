@@ -237,6 +237,17 @@ class Catalog(_Row):
             raise UnknownModel(ref)
         return self._models.get(f"{provider}/{name}") or _unlisted(owner, name)
 
+    def normalise(self, name: str) -> str:
+        """The normalised `provider/model` of a name as users write it; raises as `resolve`."""
+        return self.resolve(name).ref
+
+    def is_local(self, ref: str) -> bool:
+        """Whether a model runs on the user's own machines, which costs nothing a call.
+
+        Takes what `resolve` takes, and raises as it does.
+        """
+        return self.provider(self.resolve(ref).provider).local
+
     def detect_provider(self, name: str) -> str | None:
         """The provider of a bare model name: its only row, else its family's prefix, else None."""
         owners = self._owners.get(name, ())

@@ -62,6 +62,8 @@ def _as_schema(given: Any) -> dict[str, Any]:
 JsonSchema = Annotated[Mapping[str, Any] | type[BaseModel], PlainValidator(_as_schema)]
 #: How hard a model that reasons should think; each wire has its own words for it.
 Effort = Literal["none", "minimal", "low", "medium", "high"]
+#: What matters most when a model is chosen for a job; `penstock_client.scoring` has the weights.
+Strategy = Literal["cost", "speed", "quality", "balanced"]
 _JobT = TypeVar("_JobT", bound="JobFields")
 
 
@@ -69,6 +71,7 @@ class JobFields(BaseModel):
     """What every job has. Times are in seconds; `None` means the workspace's or provider's default.
 
     `model` pins one `provider/model`; otherwise the workspace's routing for `capability` decides.
+    With a `strategy` the best model of the catalogue by that measure goes before that routing.
     The same `idempotency_key` in one workspace always gives the first job. `deadline` ends a job
     that has not finished by then; `max_attempts` counts calls that failed, not waits.
     """
@@ -80,6 +83,7 @@ class JobFields(BaseModel):
     workspace: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
     capability: Tag
     model: Tag | None = None
+    strategy: Strategy | None = None
 
     timeout_s: float | None = Field(default=None, gt=0, le=3600)
     max_attempts: int = Field(default=5, ge=1, le=50)
@@ -124,6 +128,7 @@ class _TextFields(JobFields):
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
     effort: Effort | None = None
     cache_system: bool = False
+    stream: bool = False
 
     @property
     def output_type(self) -> type[BaseModel] | None:

@@ -51,6 +51,10 @@ class ProviderKeys:
         """Channel: told when there may be something to claim."""
         return self.base + "wake"
 
+    def deltas(self, job_id: str) -> str:
+        """Stream: the pieces of a job's answer as they come, for a while."""
+        return f"{self.base}deltas:{job_id}"
+
     def result(self, job_id: str) -> str:
         """String: a finished job's result as JSON, for a while."""
         return f"{self.base}result:{job_id}"

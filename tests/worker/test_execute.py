@@ -88,6 +88,7 @@ def executor(
         sender=sender,  # type: ignore[arg-type]
         models=models or catalog(),
         draining=lambda: draining,
+        pass_on=nobody_reads,
         jitter=lambda: 0.0,
     )
 
@@ -103,6 +104,10 @@ def lease(*, model: str = MODEL, expires_in_s: float = 60, lost: bool = False) -
         expires_at=time.monotonic() + expires_in_s,
         lost=lost,
     )
+
+
+async def nobody_reads(attempt: Attempt, deltas: object) -> None:
+    """Takes the pieces of a streamed answer nowhere."""
 
 
 def attempt(job: Any = None, *, model: str = MODEL, **changes: Any) -> Attempt:

@@ -19,6 +19,7 @@ from penstock_schemas.catalog import catalog
 from penstock_schemas.errors import ConfigurationError
 from penstock_worker.admission.index import ProviderIndex
 from penstock_worker.credentials import access_to
+from penstock_worker.deltas import DeltaSink
 from penstock_worker.execute import Executor
 from penstock_worker.heartbeat import Heartbeat
 from penstock_worker.leases import Held
@@ -69,6 +70,7 @@ async def run_worker(
                 sender=sender,
                 models=models,
                 draining=lambda: worker is not None and not worker.allow_pick_jobs,
+                pass_on=DeltaSink(redis, index.keys).pass_on,
                 jitter=random.random,
             ),
             heartbeat=Heartbeat(

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -18,9 +18,11 @@ import httpx
 from pydantic import ValidationError
 
 from penstock_schemas.catalog import Catalog, Model, Provider
+from penstock_schemas.deltas import Delta
 from penstock_schemas.errors import PenstockError, ProviderError
 from penstock_schemas.ids import WorkspaceId
 from penstock_schemas.jobs import Embed, Envelope
+from penstock_schemas.pricing import cost_usd, estimate_usd
 from penstock_schemas.results import ErrorInfo, Result
 from penstock_schemas.status import AttemptState, ErrorKind, JobState
 from penstock_schemas.usage import Usage
@@ -28,7 +30,6 @@ from penstock_worker.attempts import Attempt, Settlement
 from penstock_worker.credentials import Access
 from penstock_worker.leases import Lease
 from penstock_worker.outcome import POISON_CRASHES, Reroute, Retry, decide
-from penstock_worker.pricing import cost_usd, estimate_usd
 from penstock_worker.providers.failures import InvalidAnswer
 from penstock_worker.providers.http import Sender, Timeout, possibly_sent
 from penstock_worker.providers.protocol import Adapter, Answer, Built, Call
@@ -53,6 +54,10 @@ class Plan:
     adapter: Adapter
     built: Built
     timeout: Timeout
+
+
+#: Takes pieces of an attempt's answer to whoever reads along; never raises.
+PassOn = Callable[[Attempt, Sequence[Delta]], Awaitable[None]]
 
 
 class NotStarted(Exception):
@@ -86,6 +91,7 @@ class Executor:
         sender: Sender,
         models: Catalog,
         draining: Callable[[], bool],
+        pass_on: PassOn,
         jitter: Callable[[], float],
     ) -> None:
         self._provider = provider
@@ -93,6 +99,7 @@ class Executor:
         self._sender = sender
         self._models = models
         self._draining = draining
+        self._pass_on = pass_on
         self._jitter = jitter
         self._by_name: dict[str, Model] = {}
 
@@ -116,8 +123,15 @@ class Executor:
 
     async def _run(self, attempt: Attempt, progress: Progress) -> Settlement:
         plan = self._plan(attempt, progress)
-        response = await self._send(attempt, plan, progress)
-        answer = self._parse(plan, response)
+        if self._draining() or not attempt.lease.may_start():
+            raise NotStarted
+        try:
+            if plan.call.stream:
+                answer = await self._stream(attempt, plan, progress)
+            else:
+                answer = self._parse(plan, await self._send(plan, progress))
+        except httpx.HTTPError as error:
+            raise self._interrupted(progress, error) from error
         return self._succeeded(attempt, progress, plan, answer)
 
     def possible_cost(self, lease: Lease) -> Decimal | None:
@@ -143,7 +157,8 @@ class Executor:
             base_url=self._access.base_url,
             api_key=self._access.api_key,
             request_id=f"{attempt.job_id}:{attempt.number}",
-            max_tokens=None if isinstance(job, Embed) else self._max_tokens(attempt, envelope),
+            max_tokens=self._max_tokens(attempt, envelope),
+            stream=not isinstance(job, Embed) and job.stream,
         )
         adapter = adapter_for(self._provider, progress.model)
         total_s = job.timeout_s or self._provider.timeout_s
@@ -182,22 +197,43 @@ class Executor:
             limit = 2 * limit
         return limit if largest is None or limit is None else min(limit, largest)
 
-    async def _send(self, attempt: Attempt, plan: Plan, progress: Progress) -> httpx.Response:
-        if self._draining() or not attempt.lease.may_start():
-            raise NotStarted
+    async def _send(self, plan: Plan, progress: Progress) -> httpx.Response:
         progress.sent = True
-        try:
-            response = await self._sender.send(plan.built.request, timeout=plan.timeout)
-        except httpx.HTTPError as error:
-            progress.sent = possibly_sent(error)
-            kind = ErrorKind.INTERRUPTED if progress.sent else ErrorKind.CONNECT_ERROR
-            message = str(error) or type(error).__name__
-            raise ProviderError(
-                kind, message, provider=self._provider.name, possibly_billed=progress.sent
-            ) from error
+        response = await self._sender.send(plan.built.request, timeout=plan.timeout)
+        self._note(response, progress)
+        return response
+
+    async def _stream(self, attempt: Attempt, plan: Plan, progress: Progress) -> Answer:
+        """Read a streamed answer, passing its pieces on as they come."""
+        decoder = plan.adapter.decoder(plan.call)
+        first = attempt.number > 1
+        progress.sent = True
+        async with self._sender.stream(plan.built.request, timeout=plan.timeout) as response:
+            self._note(response, progress)
+            if not response.is_success:
+                await response.aread()
+                raise plan.adapter.classify(plan.call, response)
+            async for data in response.aiter_bytes():
+                if deltas := decoder.feed(data):
+                    if first:  # what an earlier attempt said is void
+                        deltas[0] = replace(deltas[0], restarted=True)
+                        first = False
+                    await self._pass_on(attempt, deltas)
+        return decoder.finish()
+
+    @staticmethod
+    def _note(response: httpx.Response, progress: Progress) -> None:
         progress.status = response.status_code
         progress.simulated = SIMULATED_HEADER in response.headers
-        return response
+
+    def _interrupted(self, progress: Progress, error: httpx.HTTPError) -> ProviderError:
+        """What a failure of the wire means: whether the request can have reached the provider."""
+        progress.sent = progress.status is not None or possibly_sent(error)
+        kind = ErrorKind.INTERRUPTED if progress.sent else ErrorKind.CONNECT_ERROR
+        message = str(error) or type(error).__name__
+        return ProviderError(
+            kind, message, provider=self._provider.name, possibly_billed=progress.sent
+        )
 
     @staticmethod
     def _parse(plan: Plan, response: httpx.Response) -> Answer:

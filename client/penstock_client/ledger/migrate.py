@@ -1,9 +1,16 @@
-"""Numbered migrations, forward only, each in a transaction of its own under an advisory lock."""
+"""Numbered migrations, forward only, each in a transaction of its own under an advisory lock.
+
+The tables of the catalogue are brought up to date with the packaged one after them.
+"""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from importlib.resources import files
 from typing import TYPE_CHECKING
+
+from penstock_client.ledger.seeding import Seeded, seed_catalogue
+from penstock_schemas.catalog import catalog
 
 if TYPE_CHECKING:
     from penstock_client.ledger.ledger import Connection
@@ -40,6 +47,21 @@ async def pending_migrations(connection: Connection) -> list[str]:
 
 
 async def migrate(connection: Connection) -> list[str]:
+    """Apply what is missing, in order, then seed; returns the names of the migrations applied.
+
+    Idempotent, and safe to run from many places at once.
+    """
+    done = await apply_migrations(connection)
+    await seed(connection)
+    return done
+
+
+async def seed(connection: Connection) -> Seeded:
+    """Bring the tables of the catalogue up to date with the packaged one. Idempotent."""
+    return await seed_catalogue(connection, catalog(), today=datetime.now(UTC).date())
+
+
+async def apply_migrations(connection: Connection) -> list[str]:
     """Apply what is missing, in order; returns the names applied. Safe to run from many places."""
     done: list[str] = []
     for version, name, text in _all():

@@ -14,9 +14,10 @@ import orjson
 
 from penstock_schemas.errors import ProviderError
 from penstock_schemas.jobs import Classify, Embed, Extract
-from penstock_schemas.messages import ReasoningPart, ToolCall, UserMessage
+from penstock_schemas.messages import ReasoningPart, ToolCall
 from penstock_schemas.status import ErrorKind, FinishReason
 from penstock_schemas.usage import Usage
+from penstock_worker.providers.conversation import parts_of
 from penstock_worker.providers.failures import InvalidAnswer, redact, shorten
 from penstock_worker.providers.json_text import Mismatch
 from penstock_worker.providers.protocol import Answer, AnyJob, Call
@@ -44,6 +45,12 @@ class Said:
     refusal: str = ""
     reasoning: tuple[ReasoningPart, ...] = ()
 
+    @property
+    def everything(self) -> str:
+        """All that was said in words, for an estimate of what it cost."""
+        thoughts = (part.text for part in self.reasoning)
+        return "".join((*thoughts, self.text, *map(arguments_text, self.calls)))
+
 
 def answer_of(call: Call, said: Said) -> Answer:
     """The answer, its structured output checked.
@@ -51,7 +58,7 @@ def answer_of(call: Call, said: Said) -> Answer:
     Raises InvalidAnswer with REFUSAL or CONTENT_FILTER, with LENGTH or INVALID_OUTPUT where a
     structured answer was cut off or does not fit.
     """
-    usage = said.usage or estimated_usage(call.job, said.text)
+    usage = said.usage or estimated_usage(call.job, said.everything)
     if said.refusal or said.finish in _NO_ANSWER:
         kind, meaning = _NO_ANSWER.get(said.finish, _NO_ANSWER[FinishReason.REFUSAL])
         told = f"{meaning}: {said.refusal}" if said.refusal else meaning
@@ -151,9 +158,5 @@ def _input_chars(job: AnyJob) -> int:
     texts = [job.prompt, job.system, job.text if isinstance(job, Extract | Classify) else None]
     counted = sum(len(text) for text in texts if text)
     for message in job.messages or ():
-        content = message.content
-        if isinstance(content, str):
-            counted += len(content)
-        elif isinstance(message, UserMessage):
-            counted += sum(len(part.text) for part in content if part.type == "text")
+        counted += sum(len(part.text) for part in parts_of(message) if part.type == "text")
     return counted

@@ -115,9 +115,9 @@ def _system(text: str, *, cached: bool) -> str | list[Object]:
 
 def _parameters(call: Call, job: TextJob, thinking: Thinking, warnings: list[str]) -> Object:
     found = parameters_of(call, job, warnings)
-    for name in ("temperature", "top_p") if thinking.is_on else ():
-        if found.pop(name, None) is not None:
-            warnings.append(f"{name}: not sent, this wire takes none with thinking")
+    if thinking.is_on:
+        refused = [name for name in ("temperature", "top_p") if found.pop(name, None) is not None]
+        warnings += [f"{name}: not sent, this wire takes none with thinking" for name in refused]
     if (heat := found.get("temperature")) is not None and heat > _HOTTEST:
         found["temperature"] = _HOTTEST
         warnings.append(f"temperature: sent as {_HOTTEST:g} instead of {heat:g}, the most it takes")

@@ -72,9 +72,7 @@ class MessagesDecoder:
 
     def feed(self, data: bytes) -> list[Delta]:
         """What these bytes add. Raises ProviderError for an error inside the stream."""
-        return [
-            delta for name, body in self._events.feed(data) for delta in self._take(name, body)
-        ]
+        return [delta for name, body in self._events.feed(data) for delta in self._take(name, body)]
 
     def finish(self) -> Answer:
         """The whole answer. Raises ProviderError(INTERRUPTED) when the stream ended too early."""
@@ -105,6 +103,7 @@ class MessagesDecoder:
         if kind == "error" or is_error(body):
             spent = spent_so_far(self._call, self._spent(), self._said())
             raise classify_error_body(self._call, body, STREAMED, spent)
+        index = as_count(body.get("index"))
         match kind:
             case "message_start":
                 message = as_object(body.get("message"))
@@ -116,9 +115,11 @@ class MessagesDecoder:
             case "message_stop":
                 self._stopped = True
             case "content_block_start":
-                return self._start(as_count(body.get("index")), as_object(body.get("content_block")))
+                return self._start(index, as_object(body.get("content_block")))
             case "content_block_delta":
-                return self._add(as_count(body.get("index")), as_object(body.get("delta")))
+                return self._add(index, as_object(body.get("delta")))
+            case "content_block_stop" if index in self._blocks:
+                return self._end(self._blocks[index])
             case _:
                 pass
         return []
@@ -164,15 +165,23 @@ class MessagesDecoder:
         if name == OUTPUT_TOOL:
             return []
         block.tool_index, self._tools = self._tools, self._tools + 1
-        given = as_object(block.start.get("input"))
         return [
             Delta(
                 tool_index=block.tool_index,
                 tool_id=as_text(block.start.get("id")) or None,
                 tool_name=own_name(name, self._job.tools),
-                arguments=dump(given).decode() if given else "",
             )
         ]
+
+    def _end(self, block: _Block) -> list[Delta]:
+        """A block ends. Arguments that came whole with its start are told now."""
+        given = as_object(block.start.get("input"))
+        if block.pieces or not given:
+            return []
+        arguments = dump(given).decode()
+        if block.tool_index is None:
+            return [Delta(text=arguments)]
+        return [Delta(tool_index=block.tool_index, arguments=arguments)]
 
     def _said_more(self, block: _Block, piece: str) -> list[Delta]:
         if not piece:

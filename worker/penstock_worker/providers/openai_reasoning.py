@@ -12,7 +12,7 @@ from typing import Literal
 
 import orjson
 
-from penstock_schemas.jobs import TextJob
+from penstock_schemas.jobs import Effort, TextJob
 from penstock_schemas.messages import AssistantMessage, ReasoningPart
 from penstock_worker.providers.openai_responses_effort import nearest_effort
 from penstock_worker.providers.protocol import Call
@@ -49,8 +49,9 @@ _REPLAYED_IN: dict[str, ReasoningField] = {
 #: They ignore or refuse the reasoning of other turns.
 _NEEDED_ON_TOOL_TURNS = frozenset({"deepseek", "moonshot"})
 
-#: Providers that turn reasoning on and off by an object `thinking` rather than by an effort.
-_SWITCHED = frozenset({"deepseek", "moonshot", "zai"})
+#: Providers that turn reasoning on and off by an object `thinking`; whether they know degrees too.
+#: Source: https://docs.z.ai/api-reference/llm/chat-completion (2026-11-21)
+_SWITCHED = {"deepseek": True, "zai": True, "moonshot": False}
 #: Providers that know the efforts of OpenAI's own models.
 _OWN = frozenset({"openai", "azure"})
 _TEXT_KEYS = ("text", "summary")
@@ -117,13 +118,23 @@ def effort_fields(call: Call, job: TextJob, warnings: list[str]) -> Object:
             warnings.append(f"effort: not sent, {call.model.ref} does not take it")
         return {}
     if provider in _SWITCHED:
-        return {"thinking": {"type": "disabled" if effort == "none" else "enabled"}}
+        return _switch(call, effort, warnings)
     if provider in _OWN:
         nearest = nearest_effort(call.model.name, effort)
         if nearest != effort:
             warnings.append(f"effort: sent as {nearest} instead of {effort}, the nearest it takes")
         return {"reasoning_effort": nearest}
     return {"reasoning_effort": "low" if effort == "minimal" else effort}
+
+
+def _switch(call: Call, effort: Effort, warnings: list[str]) -> Object:
+    if effort == "none":
+        return {"thinking": {"type": "disabled"}}
+    if _SWITCHED[call.provider.name]:
+        degree = "low" if effort == "minimal" else effort
+        return {"thinking": {"type": "enabled"}, "reasoning_effort": degree}
+    warnings.append(f"effort: {call.model.ref} thinks or does not, it knows no degrees")
+    return {"thinking": {"type": "enabled"}}
 
 
 class DetailPieces:

@@ -42,6 +42,9 @@ from penstock_worker.providers.stream_events import (
 )
 from penstock_worker.providers.tool_wire import OUTPUT_TOOL, own_name
 
+#: Providers that state a finish reason after each of several tool calls: only `[DONE]` ends there.
+_FINISHES_EARLY = frozenset({"together"})
+
 
 @dataclass(slots=True)
 class _Tool:
@@ -106,9 +109,7 @@ class ChatDecoder:
 
     def feed(self, data: bytes) -> list[Delta]:
         """What these bytes add. Raises ProviderError for an error inside the stream."""
-        return [
-            delta for name, body in self._events.feed(data) for delta in self._take(name, body)
-        ]
+        return [delta for name, body in self._events.feed(data) for delta in self._take(name, body)]
 
     def finish(self) -> Answer:
         """The whole answer. Raises ProviderError(INTERRUPTED) when the stream ended too early."""
@@ -117,7 +118,8 @@ class ChatDecoder:
         if (whole := self._events.whole()) is not None:
             return read_body(self._call, self._job, whole, STREAMED)
         message = self._message
-        if not (message.finish or self._events.done):
+        early = self._call.provider.name in _FINISHES_EARLY
+        if not (self._events.done or (message.finish and not early)):
             raise interrupted(self._call, self._usage(), message.said())
         return read_body(self._call, self._job, message.body(), STREAMED)
 

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import httpx
 
 from penstock_schemas.catalog import Model, Provider
+from penstock_schemas.deltas import Delta as Delta
 from penstock_schemas.errors import ProviderError
 from penstock_schemas.jobs import Classify, Embed, Extract, Generate, Reason
 from penstock_schemas.messages import ReasoningPart, ToolCall
@@ -61,22 +62,6 @@ class Answer:
     usage: Usage = NO_USAGE
     finish_reason: FinishReason = FinishReason.STOP
     warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delta:
-    """A piece of a streamed answer, in order: text, reasoning, or a piece of one tool call.
-
-    `tool_index` counts tool calls from 0; `tool_id` and `tool_name` come with the first piece of a
-    call, `arguments` is a piece of its JSON text.
-    """
-
-    text: str = ""
-    reasoning: str = ""
-    tool_index: int | None = None
-    tool_id: str | None = None
-    tool_name: str | None = None
-    arguments: str = ""
 
 
 class StreamDecoder(Protocol):

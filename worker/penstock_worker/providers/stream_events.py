@@ -97,10 +97,9 @@ class JsonEvents:
 
 def is_event_stream(response: httpx.Response) -> bool:
     """Whether an answer is a stream of events, whatever it was asked to be."""
-    return (
-        response.headers.get("content-type", "").startswith("text/event-stream")
-        or response.content[:64].lstrip().startswith(_STARTS_OF_EVENTS)
-    )
+    return response.headers.get("content-type", "").startswith(
+        "text/event-stream"
+    ) or response.content[:64].lstrip().startswith(_STARTS_OF_EVENTS)
 
 
 def highest_counts(known: Object, given: object) -> Object:
@@ -132,9 +131,7 @@ def interrupted(call: Call, usage: Usage | None, said: str) -> ProviderError:
     provider = call.provider.name
     told = f"the stream of {provider} ended before its end"
     if usage is None:
-        return ProviderError(
-            ErrorKind.INTERRUPTED, told, provider=provider, possibly_billed=True
-        )
+        return ProviderError(ErrorKind.INTERRUPTED, told, provider=provider, possibly_billed=True)
     error = InvalidAnswer(
         ErrorKind.INTERRUPTED,
         told,

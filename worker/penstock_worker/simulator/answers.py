@@ -38,20 +38,25 @@ def answer(request: SimRequest, usage: SimUsage, *, break_schema: bool = False) 
 
     `break_schema` replaces structured output by JSON of the wrong shape.
     """
-    tool = _tool_to_call(request)
-    if tool is not None:
-        arguments = _broken() if break_schema else _filled(tool.schema, _passage(request))
-        identity = f"call_sim{crc32((request.prompt + tool.name).encode(errors='replace')):08x}"
-        call = SimToolCall(identity, tool.name, arguments)
-        text, finish, calls = "", "tool_calls", (call,)
+    calls = tuple(
+        _call(request, tool, break_schema=break_schema) for tool in _tools_to_call(request)
+    )
+    if calls:
+        text, finish = "", "tool_calls"
     else:
         schema = _schema_wanted(request)
         if schema is not None:
             text = _broken() if break_schema else _filled(schema, _passage(request))
         else:
             text = _free_text(request)
-        finish, calls = "stop", ()
+        finish = "stop"
     return _cut(request, usage, text, calls, finish)
+
+
+def _call(request: SimRequest, tool: SimTool, *, break_schema: bool) -> SimToolCall:
+    arguments = _broken() if break_schema else _filled(tool.schema, _passage(request))
+    identity = f"call_sim{crc32((request.prompt + tool.name).encode(errors='replace')):08x}"
+    return SimToolCall(identity, tool.name, arguments)
 
 
 def _passage(request: SimRequest) -> Passage:
@@ -80,18 +85,30 @@ def _schema_wanted(request: SimRequest) -> JsonObject | None:
     return {"type": "object", "properties": {name: {} for name in names}, "required": list(names)}
 
 
-def _tool_to_call(request: SimRequest) -> SimTool | None:
+def _tools_to_call(request: SimRequest) -> list[SimTool]:
     if not request.tools:
-        return None
+        return []
     if request.forced_tool is not None:
-        return next((t for t in request.tools if t.name == request.forced_tool), None)
-    if request.must_call:
-        return max(request.tools, key=lambda tool: _fit(request, tool))
-    if request.schema is not None or request.tool_results:
-        return None
+        return [t for t in request.tools if t.name == request.forced_tool][:1]
     best = max(request.tools, key=lambda tool: _fit(request, tool))
-    named, shared = _fit(request, best)
-    return best if named and shared >= _ENOUGH_SHARED_WORDS else None
+    if not request.must_call:
+        named, shared = _fit(request, best)
+        if request.schema is not None or request.tool_results:
+            return []
+        if not named or shared < _ENOUGH_SHARED_WORDS:
+            return []
+    return _and_more(request, best) if request.parallel else [best]
+
+
+def _and_more(request: SimRequest, best: SimTool) -> list[SimTool]:
+    """The best tool, and those that the text names by words of their own, as they were offered."""
+    chosen, said = [best], set(stems(request.user_text))
+    for tool in sorted(request.tools, key=lambda tool: _fit(request, tool), reverse=True):
+        known = {word for other in chosen for word in name_stems(other.name)}
+        own = said & (name_stems(tool.name) - known)
+        if own and _fit(request, tool)[1] >= _ENOUGH_SHARED_WORDS:
+            chosen.append(tool)
+    return [tool for tool in request.tools if tool in chosen]
 
 
 def _fit(request: SimRequest, tool: SimTool) -> tuple[int, int]:
@@ -144,9 +161,8 @@ def _cut(
         most = request.max_tokens * CHARACTERS_PER_TOKEN
         if len(text) > most:
             text, finish, stopped_by = text[:most], "length", None
-        elif calls and len(calls[0].arguments) > most:
-            kept = calls[0].arguments[:most]
-            calls, finish = (SimToolCall(calls[0].id, calls[0].name, kept),), "length"
+        elif sum(len(call.arguments) for call in calls) > most:
+            calls, finish = _cut_calls(calls, most), "length"
     written = len(text) + sum(len(c.name) + len(c.arguments) for c in calls)
     spent = SimUsage(
         usage.input_tokens,
@@ -155,3 +171,13 @@ def _cut(
         usage.cache_write_tokens,
     )
     return SimAnswer(text, finish, spent, calls, stopped_by)
+
+
+def _cut_calls(calls: tuple[SimToolCall, ...], most: int) -> tuple[SimToolCall, ...]:
+    """The calls up to so many characters of arguments; what comes after the cut was never said."""
+    kept: list[SimToolCall] = []
+    for call in calls:
+        if most > 0:
+            kept.append(SimToolCall(call.id, call.name, call.arguments[:most]))
+        most -= len(call.arguments)
+    return tuple(kept)

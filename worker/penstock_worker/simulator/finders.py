@@ -25,7 +25,14 @@ _URL = re.compile(r"\bhttps?://[^\s<>\"')\]}]*[^\s<>\"')\]}.,;:]")
 _UUID = re.compile(r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b")
 _IPV4 = re.compile(r"\b(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)\b")
 _CVE = re.compile(r"\bCVE-\d{4}-\d{4,}\b")
-_IDENTIFIER = re.compile(r"\b(?:CVE-\d{4}-\d{4,}|GHSA(?:-[0-9a-z]{4}){3}|[A-Z]{2,}-\d[\d-]*)\b")
+_IDENTIFIER = re.compile(
+    r"\b(?:CVE-\d{4}-\d{4,}|GHSA(?:-[0-9a-z]{4}){3}|[A-Z]{2,}-\d[\d-]*|[A-Z]-\d\d[\d-]*)\b"
+)
+_NUMBERED = re.compile(
+    r"\b(?:order|invoice|reference|case|account|ticket)s?(?: (?:number|no\.?|id))?:? "
+    r"#?((?:[A-Z]{1,4}-?)?\d{3,}[\d-]*)\b",
+    re.IGNORECASE,
+)
 _VERSION = re.compile(
     r"(?<![\w.])v?(\d+(?:\.\d+)+(?:[-.]?(?:rc|alpha|beta|post|dev|a|b)\.?\d*)?)(?![\w])"
 )
@@ -34,7 +41,7 @@ _MONEY = re.compile(r"[$€£]\s?\d[\d,]*(?:\.\d+)?|\b\d[\d,]*(?:\.\d+)?\s?(?:US
 _CURRENCY = re.compile(r"\b(USD|EUR|GBP|JPY|CHF|INR|CAD|AUD)\b")
 _TIME = re.compile(r"\b\d{1,2}:\d\d(?::\d\d)?(?: ?[ap]m)?\b", re.IGNORECASE)
 _CODE_NAME = re.compile(r"`([\w][\w.@/-]*)`")
-_PERSON = re.compile(r"\b[A-Z][a-z]+(?: [A-Z][a-z'-]+)+\b")
+_PERSON = re.compile(r"\b[A-Z][a-z]+(?: [A-Z](?:[a-z]|['-][A-Z])[a-z'-]*)+\b")
 _PROPER = re.compile(r"(?<=[a-z,;:] )[A-Z][A-Za-z0-9]+(?:[ -][A-Z][A-Za-z0-9]+)*")
 _NAMED = re.compile(r"\b(?:called|named|name is|I am|I'm)\s+([A-Z][\w'-]*(?: [A-Z][\w'-]*)*)")
 _QUOTED = re.compile(r"[\"“]([^\"”\n]{1,80})[\"”]")
@@ -47,7 +54,8 @@ _BY_WORD: tuple[tuple[str, tuple[re.Pattern[str], ...]], ...] = (
     ("uuid guid", (_UUID,)),
     ("ip", (_IPV4,)),
     ("cve", (_CVE,)),
-    ("alias aliases identifier identifiers advisory id ids ticket", (_IDENTIFIER, _UUID)),
+    ("alias aliases identifier identifiers advisory id ids", (_IDENTIFIER, _UUID)),
+    ("order invoice reference case account ticket", (_IDENTIFIER, _NUMBERED, _UUID)),
     ("version versions release fixed patched", (_VERSION,)),
     ("date day deadline due birthday published", (_DATE_TIME, _DATE)),
     ("time hour", (_TIME,)),

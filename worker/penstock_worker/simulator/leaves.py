@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from math import ceil, floor
 from typing import Any, Final, Protocol
 
+from . import listing
 from .finders import FORMAT_DEFAULTS, NUMBER, formatted, spans
 from .passage import Passage, without_list
 from .patterns import example_of
@@ -156,6 +157,8 @@ class StringNode:
         found = list(dict.fromkeys(self._candidates(passage)))
         if not found and self._format is None:
             found = [bullet for bullet in passage.bullets if self.accepts(bullet)]
+        if not found and self._format is None and not listing.NAMES.isdisjoint(self._hint.name):
+            found = [thing for thing in listing.listed(passage.text) if self.accepts(thing)]
         return found
 
     def accepts(self, value: Any) -> bool:

@@ -82,7 +82,7 @@ class SimRequest:
     `prompt` is all that a model would read, in the provider's caching order (tools, system,
     messages); `breakpoints` are the character offsets in it that the caller marked for caching.
     `user_text` is the last user turn, `tool_results` what came back after it. `forced_tool` names
-    the one tool to call, `must_call` asks for any of them.
+    the one tool to call, `must_call` asks for any of them; without `parallel` at most one is called.
     """
 
     model: str
@@ -92,6 +92,7 @@ class SimRequest:
     tools: tuple[SimTool, ...] = ()
     forced_tool: str | None = None
     must_call: bool = False
+    parallel: bool = True
     schema: JsonObject | None = None
     json_mode: bool = False
     tool_results: tuple[str, ...] = ()

@@ -94,6 +94,9 @@ def parse_chat(call: WireCall) -> SimRequest:
         if name in body:
             raise invalid(f"{name}: Extra inputs are not permitted")
     reading = _Reading()
+    schema = _schema(body)
+    if schema is not None:
+        reading.add(orjson.dumps(schema).decode(), {})
     tools = _tools(body, reading)
     forced, must_call = _tool_choice(body, tools)
     system = _system(body, reading)
@@ -104,7 +107,6 @@ def parse_chat(call: WireCall) -> SimRequest:
             f"A maximum of {_MOST_BREAKPOINTS} blocks with cache_control may be provided."
             f" Found {len(reading.breakpoints)}."
         )
-    schema = _schema(body)
     return SimRequest(
         model=model,
         prompt="\n".join(reading.parts),
@@ -113,6 +115,7 @@ def parse_chat(call: WireCall) -> SimRequest:
         tools=() if part_of(body, "tool_choice").get("type") == "none" else tools,
         forced_tool=forced,
         must_call=must_call,
+        parallel=not part_of(body, "tool_choice").get("disable_parallel_tool_use"),
         schema=schema,
         json_mode=schema is not None,
         tool_results=results,

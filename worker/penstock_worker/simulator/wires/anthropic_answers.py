@@ -106,8 +106,10 @@ def stream_chat(request: SimRequest, answer: SimAnswer) -> list[bytes]:
         "usage": {**message["usage"], "output_tokens": 1},
     }
     events: list[bytes] = [_event("message_start", {"message": started})]
+    calls = iter(answer.tool_calls)
     for index, block in enumerate(message["content"]):
-        events += _block_events(index, block, answer)
+        whole = str(block["text"]) if block["type"] == "text" else next(calls).arguments
+        events += _block_events(index, block, whole)
     ended = {"stop_reason": message["stop_reason"], "stop_sequence": message["stop_sequence"]}
     usage = {"output_tokens": answer.usage.output_tokens}
     events.append(_event("message_delta", {"delta": ended, "usage": usage}))
@@ -115,12 +117,11 @@ def stream_chat(request: SimRequest, answer: SimAnswer) -> list[bytes]:
     return events
 
 
-def _block_events(index: int, block: JsonObject, answer: SimAnswer) -> list[bytes]:
+def _block_events(index: int, block: JsonObject, whole: str) -> list[bytes]:
     if block["type"] == "text":
-        whole, kind, key = str(block["text"]), "text_delta", "text"
+        kind, key = "text_delta", "text"
         start: JsonObject = {"type": "text", "text": ""}
     else:
-        whole = next(c.arguments for c in answer.tool_calls if c.name == block["name"])
         kind, key = "input_json_delta", "partial_json"
         start = {**block, "input": {}}
     pieces = [whole[at : at + _CHUNK_CHARACTERS] for at in range(0, len(whole), _CHUNK_CHARACTERS)]
@@ -148,6 +149,7 @@ def render_models(_provider: str) -> bytes:
                     "id": name,
                     "display_name": name,
                     "created_at": "2025-01-01T00:00:00Z",
+                    "lifecycle": "active",
                 }
                 for name in _MODELS
             ],

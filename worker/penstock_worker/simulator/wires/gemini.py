@@ -103,9 +103,10 @@ def parse_chat(call: WireCall) -> SimRequest:
     system = _system(body)
     contents = read_contents(body, signs=generation_of(model) >= (3, 0))
     schema = schema_of(config)
+    shape = [] if schema is None else [orjson.dumps(schema).decode()]
     return GeminiRequest(
         model=model,
-        prompt="\n".join([*declared, system, *contents.parts]),
+        prompt="\n".join([*declared, *shape, system, *contents.parts]),
         user_text=last_subject(contents.user_texts),
         system=system,
         tools=may_call,

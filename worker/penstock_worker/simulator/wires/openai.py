@@ -101,6 +101,8 @@ def parse_chat(call: WireCall) -> SimRequest:
         )
     tools = _tools(body, own=own)
     forced, must_call = _tool_choice(body, tools)
+    if schema is not None:
+        parts.insert(0, orjson.dumps(schema).decode())
     if tools:
         parts.insert(0, orjson.dumps(body["tools"]).decode())
     stop: Any = body.get("stop") or ()
@@ -113,6 +115,7 @@ def parse_chat(call: WireCall) -> SimRequest:
         tools=() if body.get("tool_choice") == "none" else tools,
         forced_tool=forced,
         must_call=must_call,
+        parallel=body.get("parallel_tool_calls") is not False,
         schema=schema,
         json_mode=json_mode,
         tool_results=results,

@@ -96,6 +96,7 @@ def parse_chat(call: WireCall) -> ResponsesRequest:
     forced, must_call = _tool_choice(body, tools)
     instructions = str(body.get("instructions") or "")
     parts = [orjson.dumps(body["tools"]).decode()] if tools else []
+    parts += [orjson.dumps(schema).decode()] if schema is not None else []
     parts += [instructions, *read.parts] if instructions else read.parts
     return ResponsesRequest(
         model=model,
@@ -105,6 +106,7 @@ def parse_chat(call: WireCall) -> ResponsesRequest:
         tools=() if body.get("tool_choice") == "none" else tools,
         forced_tool=forced,
         must_call=must_call,
+        parallel=body.get("parallel_tool_calls") is not False,
         schema=schema,
         json_mode=json_mode,
         tool_results=tuple(read.results),

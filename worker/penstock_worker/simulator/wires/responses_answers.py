@@ -155,7 +155,10 @@ def _reasoning(request: ResponsesRequest, mark: str) -> JsonObject:
 def _usage(usage: SimUsage, *, thinks: bool) -> JsonObject:
     return {
         "input_tokens": usage.input_tokens,
-        "input_tokens_details": {"cached_tokens": usage.cache_read_tokens},
+        "input_tokens_details": {
+            "cached_tokens": usage.cache_read_tokens,
+            "cache_write_tokens": usage.cache_write_tokens,
+        },
         "output_tokens": usage.output_tokens,
         "output_tokens_details": {"reasoning_tokens": usage.output_tokens // 2 if thinks else 0},
         "total_tokens": usage.input_tokens + usage.output_tokens,

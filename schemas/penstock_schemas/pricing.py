@@ -1,6 +1,7 @@
 """What a call cost, and what one may cost: pure arithmetic over the catalogue's prices.
 
-Settlement asks for the cost of an attempt, admission for the estimate that it reserves.
+Settlement asks for the cost of an attempt, admission for the estimate that it reserves, and
+routing by strategy for the estimate that it compares.
 """
 
 from __future__ import annotations

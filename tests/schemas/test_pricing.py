@@ -7,8 +7,8 @@ from decimal import Decimal
 import pytest
 
 from penstock_schemas.catalog import Model
+from penstock_schemas.pricing import cost_usd, estimate_usd
 from penstock_schemas.usage import Usage
-from penstock_worker.pricing import cost_usd, estimate_usd
 
 
 def model(**prices: str | None) -> Model:
