@@ -37,37 +37,55 @@ class Needs:
     """What a job needs. Tokens are estimates from characters; images count, their bytes do not.
 
     `required` are the abilities without which the call is sure to fail, `wanted` those without
-    which it may go badly. `max_tokens` and `dimensions` are what the job itself asks for.
+    which it may go badly. `window_tokens` has to fit into the window at once: the longest text of
+    embeddings, the whole input otherwise. `max_tokens` and `dimensions` are what the job asks for.
     """
 
     kind: ModelKind
     required: frozenset[Ability] = frozenset()
     wanted: frozenset[Ability] = frozenset()
     input_tokens: int = 1
+    window_tokens: int = 1
     output_tokens: int = 0
     max_tokens: int | None = None
     dimensions: int | None = None
 
 
+#: Text of fewer characters than this fits into any window.
+_SHORT = 4_000
+_SHORT_TEXT = Needs(kind="chat")
+
+
 def needs_of(job: TextJob | Embed, catalog: Catalog, *, input_tokens: int | None = None) -> Needs:
     """What a job needs; `input_tokens` goes before the estimate where it is given."""
     if isinstance(job, Embed):
-        counted = input_tokens or _tokens(job.input)
-        return Needs(kind="embedding", input_tokens=counted, dimensions=job.dimensions)
-    messages = job.messages or ()
-    required: set[Ability] = set()
-    if job.tools:
-        required.add("tools")
-    if any(isinstance(part, ImagePart) for part in _parts(messages)):
-        required.add("vision")
+        return Needs(
+            kind="embedding",
+            input_tokens=input_tokens or _tokens(job.input),
+            window_tokens=_of_chars(max(map(len, job.input))),
+            dimensions=job.dimensions,
+        )
+    counted = input_tokens or _tokens(_texts(job)) + _attached_tokens(job.messages or ())
     return Needs(
         kind="chat",
-        required=frozenset(required),
+        required=_required(job),
         wanted=frozenset(_wanted(job)),
-        input_tokens=input_tokens or _tokens(_texts(job)) + _attached_tokens(messages),
+        input_tokens=counted,
+        window_tokens=counted,
         output_tokens=output_tokens_of(job, catalog),
         max_tokens=job.max_tokens,
     )
+
+
+def least_needs_of(job: TextJob | Embed) -> Needs:
+    """As much of what a job needs as `sure_lacks` asks for, but quickly; tools are not counted."""
+    if isinstance(job, Embed):
+        return Needs(kind="embedding", window_tokens=_of_chars(max(map(len, job.input))))
+    text: str | None = getattr(job, "text", None)
+    if job.messages is None and not job.tools:
+        size = len(job.prompt or "") + len(job.system or "") + len(text or "")
+        return _SHORT_TEXT if size < _SHORT else Needs(kind="chat", window_tokens=_of_chars(size))
+    return Needs(kind="chat", required=_required(job), window_tokens=_tokens(_texts_given(job)))
 
 
 def output_tokens_of(job: TextJob, catalog: Catalog) -> int:
@@ -84,8 +102,8 @@ def sure_lacks(needs: Needs, model: Model) -> Iterator[str]:
     for ability in sorted(needs.required - model.capabilities):
         yield _LACKING[ability]
     window = model.context_window
-    if window is not None and needs.input_tokens > _SURELY_TOO_LONG * window:
-        yield f"has a window of {window:,} tokens for an input of about {needs.input_tokens:,}"
+    if window is not None and needs.window_tokens > _SURELY_TOO_LONG * window:
+        yield f"has a window of {window:,} tokens for an input of about {needs.window_tokens:,}"
 
 
 def lacks(needs: Needs, model: Model) -> Iterator[str]:
@@ -96,7 +114,7 @@ def lacks(needs: Needs, model: Model) -> Iterator[str]:
         return
     for ability in sorted(needs.wanted - model.capabilities):
         yield _LACKING[ability]
-    expected, window = needs.input_tokens + needs.output_tokens, model.context_window
+    expected, window = needs.window_tokens + needs.output_tokens, model.context_window
     if window is not None and expected > window:
         yield f"has a window of {window:,} tokens for about {expected:,} with the answer"
     longest = model.max_output_tokens
@@ -115,15 +133,24 @@ def _wanted(job: TextJob) -> Iterator[Ability]:
         yield "reasoning"
 
 
+def _required(job: TextJob) -> frozenset[Ability]:
+    required: set[Ability] = {"tools"} if job.tools else set()
+    if any(isinstance(part, ImagePart) for part in _parts(job.messages or ())):
+        required.add("vision")
+    return frozenset(required)
+
+
+def _of_chars(size: int) -> int:
+    return max(1, size // CHARS_PER_TOKEN)
+
+
 def _tokens(texts: Iterable[str]) -> int:
-    return max(1, sum(map(len, texts)) // CHARS_PER_TOKEN)
+    return _of_chars(sum(map(len, texts)))
 
 
 def _texts(job: TextJob) -> Iterator[str]:
     """Everything that a model reads as text."""
-    yield job.prompt or ""
-    yield job.system or ""
-    yield getattr(job, "text", None) or ""
+    yield from _texts_given(job)
     if isinstance(job, Classify):
         yield from job.labels
     if job.output_schema:
@@ -131,6 +158,13 @@ def _texts(job: TextJob) -> Iterator[str]:
     for tool in job.tools:
         yield tool.description
         yield json.dumps(tool.parameters)
+
+
+def _texts_given(job: TextJob) -> Iterator[str]:
+    """The input: what may be long."""
+    yield job.prompt or ""
+    yield job.system or ""
+    yield getattr(job, "text", None) or ""
     for message in job.messages or ():
         yield from _texts_of(message)
 

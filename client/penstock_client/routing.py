@@ -20,6 +20,7 @@ from penstock_client.fitting import (
     CHARS_PER_TOKEN,
     Needs,
     lacks,
+    least_needs_of,
     needs_of,
     output_tokens_of,
     sure_lacks,
@@ -83,7 +84,7 @@ def routes_for(
         if not explained.routes:
             raise _refused(job, explained)
         return explained.routes
-    needs = needs_of(job, catalog)
+    needs = least_needs_of(job)
     _, named = _rules(job, config, catalog)
     routes = tuple(model.ref for model in named if not any(sure_lacks(needs, model)))
     if not routes:

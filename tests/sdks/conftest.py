@@ -6,6 +6,7 @@ The SDKs are no dependency of Penstock: without any of them nothing here is coll
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,9 @@ collect_ignore_glob = [] if any(find_spec(name) for name in _SDKS) else ["test_*
 
 
 @pytest.fixture
-def recording() -> Recording:
+async def recording() -> AsyncIterator[Recording]:
     from tests.sdks.recording import Recording
 
-    return Recording()
+    recording = Recording()
+    yield recording
+    await recording.aclose()

@@ -103,7 +103,7 @@ def submit(  # noqa: PLR0917 - options of a command
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Submit one job and print its ID, or with --wait its result."""
-    kind = type_ or _type_of(capability)
+    kind = type_ or type_of(capability)
     fields: dict[str, Any] = {
         "workspace": workspace,
         "capability": capability,
@@ -166,7 +166,8 @@ async def _result(job_id: str, timeout_s: float | None) -> Result:
         return await penstock.result(job_id, timeout_s=timeout_s)
 
 
-def _type_of(capability: str) -> JobType:
+def type_of(capability: str) -> JobType:
+    """The type of job of a capability that is named as one; raises InvalidJob."""
     from penstock_schemas.errors import InvalidJob
 
     try:

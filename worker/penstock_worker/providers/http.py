@@ -90,6 +90,8 @@ class Sender:
 
 @lru_cache(maxsize=256)
 def _client_timeout(timeout: Timeout) -> aiohttp.ClientTimeout:
+    # A silence that may last as long as the whole call needs no timer of its own.
+    silence_s = timeout.read_s if timeout.read_s < timeout.total_s else None
     return aiohttp.ClientTimeout(
-        total=timeout.total_s, connect=timeout.connect_s, sock_read=timeout.read_s
+        total=timeout.total_s, connect=timeout.connect_s, sock_read=silence_s
     )
