@@ -64,14 +64,14 @@ async def test_stopped_worker_returns_what_it_had_not_sent_without_a_charge(
 ) -> None:
     workers = catch_worker(monkeypatch)
     go, opened = asyncio.Event(), []
-    send = Executor._send
+    run = Executor._run
 
     async def held_back(self: Executor, attempt: Any, *rest: Any) -> Any:
         opened.append(attempt)
         await go.wait()
-        return await send(self, attempt, *rest)
+        return await run(self, attempt, *rest)
 
-    monkeypatch.setattr(Executor, "_send", held_back)
+    monkeypatch.setattr(Executor, "_run", held_back)
     await work_for(PROVIDER, concurrency=10)
     handles = await penstock.submit_many(tickets(10))
 
