@@ -21,24 +21,31 @@ def cost_usd(model: Model, usage: Usage) -> Decimal | None:
     """
     read, written = usage.cache_read_tokens, usage.cache_write_tokens
     plain = max(usage.input_tokens - read - written, 0)
-    total = Decimal(0)
-    for tokens, price in (
+    return _sum_usd(
+        model,
         (plain, model.input_usd_per_mtok),
         (read, model.cached_input_usd_per_mtok),
         (written, _write_price(model)),
         (usage.output_tokens, model.output_usd_per_mtok),
-    ):
+    )
+
+
+def estimate_usd(model: Model, input_tokens: int, output_tokens: int) -> Decimal | None:
+    """The cost of so many tokens in US dollars with nothing cached, or None if unknown."""
+    given, taken = model.input_usd_per_mtok, model.output_usd_per_mtok
+    return _sum_usd(model, (input_tokens, given), (output_tokens, taken))
+
+
+def _sum_usd(model: Model, *priced: tuple[int, Decimal | None]) -> Decimal | None:
+    """Tokens at their prices; None if a price that is needed is unknown."""
+    total = Decimal(0)
+    for tokens, price in priced:
         if not tokens:
             continue
         if price is None:
             return None
         total += tokens * price
     return total / _MTOK if total or _is_priced(model) else None
-
-
-def estimate_usd(model: Model, input_tokens: int, output_tokens: int) -> Decimal | None:
-    """The cost of so many tokens in US dollars with nothing cached, or None if unknown."""
-    return cost_usd(model, Usage(input_tokens=input_tokens, output_tokens=output_tokens))
 
 
 def _is_priced(model: Model) -> bool:

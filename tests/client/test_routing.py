@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from penstock_client.ledger.rows import WorkspaceConfig
 from penstock_client.routing import estimate_tokens, routes_for
 from penstock_schemas.catalog import catalog
 from penstock_schemas.errors import UnknownModel, UnknownProvider
-from penstock_schemas.ids import WorkspaceId
 from penstock_schemas.jobs import Classify, Embed, Generate, Reason
+from tests.client.routed import config
 
 CATALOG = catalog()
 GENERATE, CLASSIFY = CATALOG.capabilities["generate"], CATALOG.capabilities["classify"]
-
-
-def config(**routing: tuple[str, ...]) -> WorkspaceConfig:
-    now = datetime.now(UTC)
-    return WorkspaceConfig(
-        workspace=WorkspaceId("acme"),
-        routing=routing,
-        monthly_tokens=None,
-        tokens_used=0,
-        budget_resets_at=now,
-        created_at=now,
-    )
 
 
 def generate(**fields: Any) -> Generate:
@@ -97,7 +83,8 @@ def test_routes_by_default_begin_with_the_capabilitys_model_and_stay_at_its_prov
     capability: str,
 ) -> None:
     default = CATALOG.capabilities[capability]
-    job = generate(capability=capability)
+    embed = Embed(workspace="acme", input=("x",))
+    job = embed if capability == "embed" else generate(capability=capability)
     routes = routes_for(job, config(), CATALOG)
     assert routes[0] == default.model
     assert routes == tuple(

@@ -1,4 +1,4 @@
-"""The catalogue's tables: seeded from the package, and an operator's edits outlive the next time."""
+"""The tables of the catalogue: seeded from the package; edits outlive the next seeding."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def row(connection: asyncpg.Connection, ref: str = MODEL.ref) -> asyncpg.R
 
 async def edit(connection: asyncpg.Connection, change: str) -> None:
     await connection.execute(
-        f"update penstock.llm_models set {change} where provider = $1 and model_id = $2",  # noqa: S608
+        f"update penstock.llm_models set {change} where provider = $1 and model_id = $2",
         *MODEL.ref.split("/", 1),
     )
 

@@ -80,12 +80,25 @@ def recorded_streams(wire: str, otherwise: str) -> Iterator[tuple[str, bytes, st
     The model is one of the provider that was recorded, or `otherwise`.
     """
     known = {provider.name for provider in catalog().providers if provider.wire == "openai_chat"}
+    for record in _records(wire):
+        if body := record.get("response_sse_text"):
+            provider = record["provider"]
+            ref = f"{provider}/some-model" if provider in known else otherwise
+            yield record["id"], body.encode(), ref
+
+
+def recorded_answers(wire: str) -> Iterator[Any]:
+    """Each recorded success of a wire that was not streamed."""
+    for record in _records(wire):
+        if record["status"] == 200 and record.get("response_json"):
+            yield record["response_json"]
+
+
+def _records(wire: str) -> Iterator[dict[str, Any]]:
     folder = Path(os.environ.get("PENSTOCK_RECORDINGS", REPOSITORY / "../shared/recordings"))
     for path in sorted(folder.glob("*.jsonl")) if folder.is_dir() else ():
         with path.open(encoding="utf-8") as lines:
             for line in lines:
                 record = json.loads(line)
-                if record["wire"] == wire and record.get("response_sse_text"):
-                    provider = record["provider"]
-                    ref = f"{provider}/some-model" if provider in known else otherwise
-                    yield record["id"], record["response_sse_text"].encode(), ref
+                if record["wire"] == wire:
+                    yield record

@@ -100,7 +100,10 @@ def test_a_block_index_is_no_tool_index() -> None:
         *ending("tool_use"),
     )
     assert arguments_of(deltas) == {0: '{"x":1}', 1: "{}"}
-    assert [(made.name, made.arguments) for made in answer.tool_calls] == [("a", {"x": 1}), ("b", {})]
+    assert [(made.name, made.arguments) for made in answer.tool_calls] == [
+        ("a", {"x": 1}),
+        ("b", {}),
+    ]
     assert answer.text == "I look."
 
 

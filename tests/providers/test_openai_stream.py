@@ -93,7 +93,9 @@ def test_pieces_of_two_calls_are_told_apart_by_index() -> None:
 
 def test_a_start_that_comes_twice_is_one_call() -> None:
     start = piece("", name="a", index=0, id="c0")
-    answer, deltas = decoded(JOB, [sse(calls(start), calls(start), calls(piece("{}", index=0)), END)])
+    answer, deltas = decoded(
+        JOB, [sse(calls(start), calls(start), calls(piece("{}", index=0)), END)]
+    )
     assert len(answer.tool_calls) == 1
     assert sum(delta.tool_name is not None for delta in deltas) == 1
 
@@ -107,7 +109,10 @@ def test_calls_that_share_an_index_are_told_apart_by_their_ids() -> None:
 def test_calls_without_index_type_or_later_ids_are_put_together() -> None:
     rows = [calls(piece('{"x"', name="a", id="abcdefghi")), calls(piece(":1}"))]
     answer, _ = decoded(JOB, [sse(*rows, calls(piece("{}", name="b", id="123456789")), END)])
-    assert [(made.name, made.arguments) for made in answer.tool_calls] == [("a", {"x": 1}), ("b", {})]
+    assert [(made.name, made.arguments) for made in answer.tool_calls] == [
+        ("a", {"x": 1}),
+        ("b", {}),
+    ]
 
 
 @pytest.mark.parametrize("arguments", [None, "", "{}", {}])

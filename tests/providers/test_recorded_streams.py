@@ -5,6 +5,7 @@ The recordings are not part of the repository; without them there is nothing to 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from random import Random
 from typing import Any
 
@@ -20,6 +21,7 @@ from tests.providers.streams import (
     arguments_of,
     decoded,
     outcome,
+    recorded_answers,
     recorded_streams,
     text_of,
     thoughts_of,
@@ -137,3 +139,15 @@ def test_disturbed_streams_raise_nothing_but_provider_errors(wire: str) -> None:
             whole = outcome(JOB, [changed], ref)
             if len(changed) < 2000:
                 assert outcome(JOB, pieces(changed, 7), ref) == whole
+
+
+@pytest.mark.parametrize("wire", WIRES)
+def test_disturbed_answers_raise_nothing_but_provider_errors(wire: str) -> None:
+    random = Random(37)
+    call = call_for(JOB, WIRES[wire])
+    adapter = adapter_for(call.provider)
+    for body in recorded_answers(wire):
+        for _ in range(25):
+            response = httpx.Response(200, content=orjson.dumps(mutated(body, random)))
+            with suppress(ProviderError):
+                assert isinstance(adapter.parse(call, response), Answer)

@@ -284,6 +284,55 @@ def test_resolve_normalises_a_bare_name() -> None:
     assert catalog().resolve("gemini-2.5-flash").ref == "google/gemini-2.5-flash"
 
 
+@pytest.mark.parametrize(
+    ("name", "normal"),
+    [
+        ("gpt-4o", "openai/gpt-4o"),
+        ("openai/gpt-4o", "openai/gpt-4o"),
+        ("qwen2.5-7b-instruct", "lmstudio/qwen2.5-7b-instruct"),
+        ("lmstudio/org/model", "lmstudio/org/model"),
+        ("claude-opus-9", "anthropic/claude-opus-9"),
+    ],
+)
+def test_normalise_gives_provider_and_model(name: str, normal: str) -> None:
+    assert catalog().normalise(name) == normal
+    assert catalog().normalise(normal) == normal
+
+
+@pytest.mark.parametrize("name", [model.ref for model in catalog().models])
+def test_normalised_rows_are_themselves(name: str) -> None:
+    assert catalog().normalise(name) == name
+
+
+@pytest.mark.parametrize(
+    ("ref", "local"),
+    [
+        ("lmstudio/org/model", True),
+        ("ollama/llama3.1", True),
+        ("nomic-embed-text-v2", True),
+        ("groq/llama-3.1-8b-instant", False),
+        ("gpt-4o", False),
+        ("openai_compatible/anything", False),
+    ],
+)
+def test_is_local_is_of_the_provider(ref: str, local: bool) -> None:
+    assert catalog().is_local(ref) is local
+
+
+def test_is_local_refuses_a_name_of_no_provider() -> None:
+    with pytest.raises(UnknownProvider):
+        catalog().is_local("nowhere/model")
+
+
+def test_tier_and_window_are_had_by_any_name() -> None:
+    model = catalog().resolve("gpt-4o-mini")
+    assert (model.speed_tier, model.quality_tier, model.context_window) == (
+        "fast",
+        "basic",
+        128_000,
+    )
+
+
 def test_reasoning_models_refuse_sampling_parameters() -> None:
     refused = catalog().unsupported_parameters(catalog().model("openai/o3"))
     assert refused >= SAMPLING_PARAMETERS | {"stop"}

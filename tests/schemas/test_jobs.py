@@ -345,3 +345,12 @@ def test_envelope_refuses_what_is_none(body: bytes) -> None:
 
 def test_job_types_cover_the_public_ones() -> None:
     assert set(JOB_TYPES.values()) == {Generate, Reason, Extract, Classify, Embed}
+
+
+@pytest.mark.parametrize("strategy", ["cost", "speed", "quality", "balanced", None])
+def test_strategy_travels(strategy: str | None) -> None:
+    assert travelled(build("generate", strategy=strategy)).strategy == strategy
+
+
+def test_strategy_is_one_of_four() -> None:
+    assert refusal("generate", strategy="cheapest").field == "strategy"

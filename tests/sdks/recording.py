@@ -35,9 +35,7 @@ class Recording(httpx2.AsyncBaseTransport):
         answer = await self.inner.handle_async_request(request)
         body = await answer.aread()
         await answer.aclose()
-        self.exchanges.append(
-            Exchange(request.url.path, answer.status_code, answer.headers, body)
-        )
+        self.exchanges.append(Exchange(request.url.path, answer.status_code, answer.headers, body))
         return httpx2.Response(
             answer.status_code, headers=answer.headers, content=body, extensions=answer.extensions
         )

@@ -226,9 +226,9 @@ async def test_a_wrong_parameter_is_a_bad_request(chat: Chat) -> None:
 
 async def test_a_rate_limit_says_when_to_come_back(chat: Chat, simulator: Simulator) -> None:
     simulator.limits.set(requests_per_minute=1)
+    await chat.ask()
     with pytest.raises(openai.RateLimitError) as caught:
-        for _ in range(5):
-            await chat.ask()
+        await chat.ask()
     assert int(caught.value.response.headers["retry-after"]) >= 1
     assert caught.value.code == "rate_limit_exceeded"
 

@@ -195,3 +195,39 @@ def test_fill_picks_several_labels_for_an_array_of_an_enum() -> None:
         "shipping_delay",
         "billing",
     ]
+
+
+ITEMS = {
+    "type": "object",
+    "properties": {
+        "order_number": {"type": "string"},
+        "items": {"type": "array", "items": {"type": "string"}},
+    },
+    "required": ["order_number", "items"],
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "items"),
+    [
+        ("Order A-10423: 2 oak trays and linen napkins.", ["2 oak trays", "linen napkins"]),
+        (
+            "In order A-10423 I bought a lamp, a chair and two tables for my flat.",
+            ["a lamp", "a chair", "two tables"],
+        ),
+        ("Order A-10423:\n- 2 oak trays\n- linen napkins", ["2 oak trays", "linen napkins"]),
+        ("Order A-10423 failed and was replaced on Monday.", []),
+        ("Order A-10423 waited 3 weeks and 2 days.", []),
+    ],
+)
+def test_filling_finds_items_that_a_sentence_lists(text: str, items: list[str]) -> None:
+    assert fill(ITEMS, text) == {"order_number": "A-10423", "items": items}
+
+
+def test_filling_takes_a_number_after_the_word_order_for_its_number() -> None:
+    assert fill(ITEMS)["order_number"] == "4711"
+
+
+def test_filling_takes_no_identifier_for_a_part_of_a_name() -> None:
+    schema = {"type": "object", "properties": {"customer": {"type": "string"}}}
+    assert fill(schema, "Order A-10423 is for Jane O'Neil.") == {"customer": "Jane O'Neil"}

@@ -47,7 +47,8 @@ class Spent:
     def plus(self, usage: Usage, cost_usd: Decimal | None) -> Spent:
         """With one more attempt."""
         if self.usage is NO_USAGE and self.cost_usd is not None:
-            return Spent(usage=usage, cost_usd=None if cost_usd is None else self.cost_usd + cost_usd)
+            known = None if cost_usd is None else self.cost_usd + cost_usd
+            return Spent(usage=usage, cost_usd=known)
         total = None
         if self.cost_usd is not None and cost_usd is not None:
             total = self.cost_usd + cost_usd

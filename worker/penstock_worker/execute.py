@@ -213,12 +213,18 @@ class Executor:
             if not response.is_success:
                 await response.aread()
                 raise plan.adapter.classify(plan.call, response)
-            async for data in response.aiter_bytes():
-                if deltas := decoder.feed(data):
-                    if first:  # what an earlier attempt said is void
-                        deltas[0] = replace(deltas[0], restarted=True)
-                        first = False
-                    await self._pass_on(attempt, deltas)
+            try:
+                async for data in response.aiter_bytes():
+                    if deltas := decoder.feed(data):
+                        if first:  # what an earlier attempt said is void
+                            deltas[0] = replace(deltas[0], restarted=True)
+                            first = False
+                        await self._pass_on(attempt, deltas)
+            except httpx.HTTPError as error:
+                logger.info(
+                    "attempt.stream_broke", extra={"job_id": attempt.job_id, "reason": str(error)}
+                )
+        # Whole, or interrupted with the usage that was seen so far.
         return decoder.finish()
 
     @staticmethod

@@ -41,14 +41,14 @@ NAMES = frozenset(
 def listed(text: str) -> list[str]:
     """The things listed in the clause that lists most of them, counts included; [] for none."""
     found = (_things(clause) for clause in _CLAUSE.split(text) if clause)
-    return max(found, key=len, default=[])
+    return max(found, key=len, default=list[str]())
 
 
 def _things(clause: str) -> list[str]:
     counted, lead = _COUNTED.search(clause), _LEAD.match(clause)
     starts = [counted.start()] if counted is not None else []
     starts += [lead.end()] if lead is not None else []
-    found = max((_run(clause[start:]) for start in starts), key=len, default=[])
+    found = max((_run(clause[start:]) for start in starts), key=len, default=list[str]())
     return found if counted is not None or len(found) > 1 else []
 
 

@@ -82,7 +82,8 @@ class SimRequest:
     `prompt` is all that a model would read, in the provider's caching order (tools, system,
     messages); `breakpoints` are the character offsets in it that the caller marked for caching.
     `user_text` is the last user turn, `tool_results` what came back after it. `forced_tool` names
-    the one tool to call, `must_call` asks for any of them; without `parallel` at most one is called.
+    the one tool to call, `must_call` asks for any of them; without `parallel` one at most is
+    called.
     """
 
     model: str

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from .anthropic import ANTHROPIC
 from .gemini import GEMINI
+from .mistral import MISTRAL
 from .openai import OPENAI
 from .responses import RESPONSES, speaks
 from .wire import Wire
 
-_WIRES: dict[str, Wire] = {"anthropic": ANTHROPIC, "google": GEMINI}
+_WIRES: dict[str, Wire] = {"anthropic": ANTHROPIC, "google": GEMINI, "mistral": MISTRAL}
 
 
 def wire_of(provider: str, path: str = "") -> Wire:

@@ -51,9 +51,10 @@ def route(method: str, path: str) -> Operation | None:
 
 
 def authorise(_provider: str, headers: Mapping[str, str]) -> None:
-    """401 without a usable `x-api-key`, 400 without `anthropic-version`."""
+    """401 without a usable `x-api-key` or bearer key, 400 without `anthropic-version`."""
+    scheme, _, bearer = headers.get("authorization", "").partition(" ")
     refuse_key(
-        headers.get("x-api-key"),
+        headers.get("x-api-key") or (bearer.strip() if scheme.lower() == "bearer" else None),
         keyless=False,
         missing="x-api-key header is required",
         wrong="invalid x-api-key",

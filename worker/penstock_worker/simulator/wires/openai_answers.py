@@ -24,7 +24,7 @@ from .wire import Operation
 
 _CREATED = 1_700_000_000
 _CHUNK_CHARACTERS = 24
-_FINISH: dict[Finish, str] = {
+FINISH: dict[Finish, str] = {
     "stop": "stop",
     "stop_sequence": "stop",
     "length": "length",
@@ -44,7 +44,6 @@ _ERROR_TYPES = {
 _MODELS: dict[str, tuple[str, ...]] = {
     "openai": ("gpt-4o", "gpt-4o-mini", "text-embedding-3-small", "text-embedding-3-large"),
     "deepseek": ("deepseek-chat", "deepseek-reasoner"),
-    "mistral": ("mistral-large-latest", "codestral-latest", "mistral-embed"),
     "fireworks": ("accounts/fireworks/models/deepseek-v3",),
 }
 _ids = count(1)
@@ -67,10 +66,10 @@ def render_chat(request: SimRequest, answer: SimAnswer) -> bytes:
                     "index": 0,
                     "message": message,
                     "logprobs": None,
-                    "finish_reason": _FINISH[answer.finish],
+                    "finish_reason": FINISH[answer.finish],
                 }
             ],
-            "usage": _usage(answer.usage),
+            "usage": usage_of(answer.usage),
             "system_fingerprint": "fp_simulated",
         }
     )
@@ -83,7 +82,8 @@ def _tool_calls(answer: SimAnswer) -> list[JsonObject]:
     ]
 
 
-def _usage(usage: SimUsage) -> JsonObject:
+def usage_of(usage: SimUsage) -> JsonObject:
+    """The `usage` object; cached tokens are inside the prompt's."""
     return {
         "prompt_tokens": usage.input_tokens,
         "completion_tokens": usage.output_tokens,
@@ -117,11 +117,11 @@ def stream_chat(request: SimRequest, answer: SimAnswer) -> list[bytes]:
             for at in range(0, len(arguments), _CHUNK_CHARACTERS)
         ]
     choices: list[list[Any]] = [[{"index": 0, "delta": d, "finish_reason": None}] for d in deltas]
-    choices.append([{"index": 0, "delta": {}, "finish_reason": _FINISH[answer.finish]}])
+    choices.append([{"index": 0, "delta": {}, "finish_reason": FINISH[answer.finish]}])
     chunks = [{**base, "choices": choice} for choice in choices]
     if request.include_usage:
         chunks = [{**chunk, "usage": None} for chunk in chunks]
-        chunks.append({**base, "choices": [], "usage": _usage(answer.usage)})
+        chunks.append({**base, "choices": [], "usage": usage_of(answer.usage)})
     return [b"data: " + orjson.dumps(chunk) + b"\n\n" for chunk in chunks] + [b"data: [DONE]\n\n"]
 
 

@@ -1,0 +1,76 @@
+"""The wires under test: one row each. A new wire joins the suite by a row here.
+
+`scripts` are simulated answers that the simulator does not give by itself, as its body and as the
+body of its stream; a wire that has no script for a case leaves that case out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, get_args
+
+from penstock_schemas.catalog import Wire, catalog
+from tests.conformance import anthropic_scripts, openai_chat_scripts
+from tests.conformance.scripted import Script
+
+
+@dataclass(frozen=True, slots=True)
+class WireRow:
+    """A wire, a model that is spoken to through it, and what its provider has no place for."""
+
+    name: Wire
+    model: str
+    thinker: str
+    scripts: Mapping[str, Script] = field(default_factory=dict[str, Script])
+    refuses_stop: bool = False
+    effort_is_in: tuple[str, ...] = ()
+
+
+ROWS: tuple[WireRow, ...] = (
+    WireRow(
+        "openai_chat",
+        "openai/gpt-4o-mini",
+        "openai/gpt-5-mini",
+        openai_chat_scripts.SCRIPTS,
+        effort_is_in=("reasoning_effort",),
+    ),
+    WireRow(
+        "openai_responses",
+        "openai/gpt-6-sol",
+        "openai/gpt-6-sol",
+        refuses_stop=True,
+        effort_is_in=("reasoning", "effort"),
+    ),
+    WireRow(
+        "anthropic",
+        "anthropic/claude-haiku-4-5-20251001",
+        "anthropic/claude-haiku-4-5-20251001",
+        anthropic_scripts.SCRIPTS,
+        effort_is_in=("thinking", "budget_tokens"),
+    ),
+    WireRow(
+        "gemini",
+        "google/gemini-2.5-flash",
+        "google/gemini-2.5-flash",
+        effort_is_in=("generationConfig", "thinkingConfig"),
+    ),
+)
+
+
+def spoken(row: WireRow) -> bool:
+    """Whether a model of the row goes through the wire that the row is for."""
+    model = catalog().resolve(row.model)
+    return (model.wire or catalog().provider(model.provider).wire) == row.name
+
+
+def missing() -> set[str]:
+    """Wires of the catalogue that no row covers."""
+    return {str(wire) for wire in get_args(Wire)} - {row.name for row in ROWS}
+
+
+def at(body: Any, path: tuple[str, ...]) -> Any:
+    """What stands in a request's body at a path, or None."""
+    for name in path:
+        body = body.get(name) if isinstance(body, dict) else None
+    return body
