@@ -16,21 +16,29 @@ from penstock_schemas.ids import JobId, WorkspaceId
 from penstock_schemas.status import AttemptState, ErrorKind, FinishReason, JobState
 from penstock_schemas.usage import NO_USAGE, Usage
 from penstock_worker.leases import Lease
+from penstock_worker.providers.protocol import Repair
 
 _KINDS = frozenset(kind.value for kind in ErrorKind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
-    """What earlier attempts of a job used; `cost_usd` None once one of them has no known price."""
+    """What earlier attempts of a job used, and what the next one is told.
+
+    `cost_usd` is None once one of them has no known price.
+    """
 
     usage: Usage = NO_USAGE
     cost_usd: Decimal | None = Decimal(0)
+    repair: Repair | None = None
 
     def encode(self) -> str:
         """As JSON, for the job's row."""
         cost = None if self.cost_usd is None else str(self.cost_usd)
-        return orjson.dumps({"usage": self.usage.model_dump(), "cost_usd": cost}).decode()
+        fields: dict[str, Any] = {"usage": self.usage.model_dump(), "cost_usd": cost}
+        if self.repair is not None:
+            fields["repair"] = self.repair
+        return orjson.dumps(fields).decode()
 
     @classmethod
     def decode(cls, text: str | None) -> Spent:
@@ -42,6 +50,7 @@ class Spent:
         return cls(
             usage=Usage.model_validate(data["usage"]),
             cost_usd=None if cost is None else Decimal(cost),
+            repair=Repair(**data["repair"]) if "repair" in data else None,
         )
 
     def plus(self, usage: Usage, cost_usd: Decimal | None) -> Spent:

@@ -32,7 +32,7 @@ from penstock_worker.leases import Lease
 from penstock_worker.outcome import POISON_CRASHES, Reroute, Retry, decide
 from penstock_worker.providers.failures import InvalidAnswer
 from penstock_worker.providers.http import Sender, Timeout, possibly_sent
-from penstock_worker.providers.protocol import Adapter, Answer, Built, Call
+from penstock_worker.providers.protocol import Adapter, Answer, Built, Call, Repair
 from penstock_worker.providers.registry import adapter_for
 
 logger = logging.getLogger("penstock.worker")
@@ -43,6 +43,9 @@ _CONNECT_S = 10.0
 #: seconds, and twice as long each time.
 _UNREADABLE_WAIT_S = 30.0
 _UNREADABLE_DOUBLINGS = 7
+#: As much of a wrong answer is shown to the model again, and is quoted in an error.
+_REPAIR_CHARS = 20_000
+_QUOTED_CHARS = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +162,7 @@ class Executor:
             request_id=f"{attempt.job_id}:{attempt.number}",
             max_tokens=self._max_tokens(attempt, envelope),
             stream=not isinstance(job, Embed) and job.stream,
+            repair=attempt.spent.repair,
         )
         adapter = adapter_for(self._provider, progress.model)
         total_s = job.timeout_s or self._provider.timeout_s
@@ -301,7 +305,7 @@ class Executor:
                 model=attempt.model,
                 charge=outcome.charge,
                 wait_ms=wait_ms,
-                spent=spent.encode(),
+                spent=replace(spent, repair=_repair(error)).encode(),
             )
         if isinstance(outcome, Reroute):
             provider, model = outcome.route.split("/", 1)
@@ -315,7 +319,7 @@ class Executor:
         state = JobState.EXPIRED if error.kind is ErrorKind.EXPIRED else JobState.FAILED
         info = ErrorInfo(
             kind=error.kind,
-            message=error.message,
+            message=_with_both_answers(error, attempt.spent.repair),
             provider=error.provider,
             model=attempt.model,
             status=error.status,
@@ -411,6 +415,22 @@ class Executor:
                 display_name=name,
                 known=False,
             )
+
+
+def _repair(error: ProviderError) -> Repair | None:
+    """What the next attempt is shown of an answer that broke its schema."""
+    if error.kind is not ErrorKind.INVALID_OUTPUT or not isinstance(error, InvalidAnswer):
+        return None
+    text = _storable(error.text)
+    return Repair(text[:_REPAIR_CHARS], error.message) if text else None
+
+
+def _with_both_answers(error: ProviderError, repair: Repair | None) -> str:
+    """A final failure's message; after a repair turn that did not help, with what was answered."""
+    if repair is None or not isinstance(error, InvalidAnswer):
+        return error.message
+    first, second = repair.answer[:_QUOTED_CHARS], (error.text or "")[:_QUOTED_CHARS]
+    return f"{error.message}; answered {first!r}, and when shown the errors {second!r}"
 
 
 def _state_of_failed(progress: Progress, error: ProviderError) -> AttemptState:

@@ -74,7 +74,7 @@ def _build(call: Call, job: TextJob) -> Built:
     except BadSchema as error:
         raise unsupported(call, "schema", str(error)) from None
     form, words = _form_of(call, job, shape) if shape else ({}, ())
-    conversation = conversation_of(job, words)
+    conversation = conversation_of(job, words, call.repair)
     warnings = list(conversation.warnings)
     if "vision" not in call.model.capabilities and has_images(conversation.messages):
         raise unsupported(call, "messages", "this model takes no images")

@@ -23,6 +23,7 @@ from penstock_schemas.messages import (
     ToolMessage,
     UserMessage,
 )
+from penstock_worker.providers.protocol import Repair
 
 NO_RESULT = "no result was recorded for this call"
 
@@ -36,11 +37,13 @@ class Conversation:
     warnings: tuple[str, ...] = ()
 
 
-def conversation_of(job: TextJob, words: Iterable[str] = ()) -> Conversation:
+def conversation_of(
+    job: TextJob, words: Iterable[str] = (), repair: Repair | None = None
+) -> Conversation:
     """The conversation of a job, with `words` (about the answer's form) after its instructions.
 
     `Extract` and `Classify` over a `text` put their `prompt` among the instructions, so that the
-    user message is the text and nothing else.
+    user message is the text and nothing else. A `repair` follows as one more turn.
     """
     text = job.text if isinstance(job, Extract | Classify) else None
     instructions = [job.system or "", *words]
@@ -53,8 +56,17 @@ def conversation_of(job: TextJob, words: Iterable[str] = ()) -> Conversation:
     final = job.prompt if text is None else text
     if final is not None:
         rest = (*rest, UserMessage(content=final))
+    if repair is not None:
+        rest = (*rest, AssistantMessage(content=repair.answer), UserMessage(content=_mend(repair)))
     system = "\n\n".join(part for part in instructions if part.strip())
     return Conversation(system, rest, warnings)
+
+
+def _mend(repair: Repair) -> str:
+    return (
+        f"That answer does not fit what was asked for: {repair.errors}\n"
+        "Answer again, in full, with this put right."
+    )
 
 
 def has_images(messages: Iterable[Message]) -> bool:

@@ -81,7 +81,7 @@ def _build(call: Call, job: TextJob) -> Built:
     profile = profile_of(call.model.wire_id)
     form, words = _form_of(call, job, profile, shape) if shape else ({}, ())
     output_tool = form.pop("tool", None)
-    conversation = conversation_of(job, words)
+    conversation = conversation_of(job, words, call.repair)
     warnings = list(conversation.warnings)
     if "vision" not in call.model.capabilities and has_images(conversation.messages):
         raise unsupported(call, "messages", "this model takes no images")

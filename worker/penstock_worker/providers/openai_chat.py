@@ -77,7 +77,7 @@ def _build(call: Call, job: TextJob) -> Built:
     except BadSchema as error:
         raise unsupported(call, "schema", str(error)) from None
     form, words = _form_of(call, job, shape) if shape else ({}, ())
-    conversation = conversation_of(job, words)
+    conversation = conversation_of(job, words, call.repair)
     warnings = list(conversation.warnings)
     body: Object = {
         "model": call.model.wire_id,

@@ -75,7 +75,7 @@ def _build(call: Call, job: TextJob) -> Built:
     except BadSchema as error:
         raise unsupported(call, "schema", str(error)) from None
     form, words, asking = _form_of(call, shape) if shape else ({}, (), "")
-    conversation = conversation_of(job, words)
+    conversation = conversation_of(job, words, call.repair)
     warnings = list(conversation.warnings)
     items = input_items(call, conversation.messages, warnings)
     if not items and not conversation.system:

@@ -24,6 +24,14 @@ from penstock_schemas.usage import NO_USAGE, Usage
 AnyJob = Generate | Reason | Extract | Classify | Embed
 
 
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """An answer that broke its schema, and how: shown to the model, once, with the question."""
+
+    answer: str
+    errors: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """One attempt, ready to be built: the job, where it goes, and with which key.
@@ -40,6 +48,7 @@ class Call:
     request_id: str
     max_tokens: int | None = None
     stream: bool = False
+    repair: Repair | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
