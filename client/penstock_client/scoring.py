@@ -25,9 +25,6 @@ from penstock_schemas.pricing import estimate_usd
 _SPEED: dict[SpeedTier, float] = {"fast": 1.0, "standard": 0.5, "slow": 0.0}
 _QUALITY: dict[QualityTier, float] = {"best": 1.0, "good": 0.5, "basic": 0.0}
 _MTOK = 1_000_000
-#: Prompts beyond a model's `long_context_above_tokens` cost up to twice its prices.
-#: Source: https://ai.google.dev/gemini-api/docs/pricing (2026-11-21)
-_LONG_CONTEXT_FACTOR = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +77,7 @@ def expected_usd(model: Model, needs: Needs) -> Decimal | None:
     cost = estimate_usd(model, needs.input_tokens, needs.output_tokens)
     bound = model.long_context_above_tokens
     if cost is not None and bound is not None and needs.input_tokens > bound:
-        return cost * _LONG_CONTEXT_FACTOR
+        return cost * model.long_context_factor
     return cost
 
 

@@ -100,7 +100,8 @@ class Model(_Row):
     """One model of one provider.
 
     Prices are US dollars per million tokens; `None` is unknown, never free. Where
-    `long_context_above_tokens` is set, prompts longer than that cost more than these prices.
+    `long_context_above_tokens` is set, a longer prompt raises the price of every token of its call,
+    up to `long_context_factor` times.
     `capabilities` says what the model can do through Penstock, by whatever means its wire has.
     `reasoning` marks models that refuse sampling parameters (and, on OpenAI's wire, take
     `max_completion_tokens` only); a model may well reason without it.
@@ -130,6 +131,7 @@ class Model(_Row):
     cached_input_usd_per_mtok: Decimal | None = Field(default=None, ge=0)
     cache_write_usd_per_mtok: Decimal | None = Field(default=None, ge=0)
     long_context_above_tokens: PositiveInt | None = None
+    long_context_factor: Decimal = Field(default=Decimal(2), ge=1)
     retires_on: date | None = None
     known: bool = True
 

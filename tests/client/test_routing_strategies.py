@@ -109,9 +109,12 @@ def test_cost_of_a_local_model_is_the_least() -> None:
     assert best(made_of(CHEAP, model("a/own", "0")), generate()) == "a/own"
 
 
-def test_cost_counts_a_long_prompt_double() -> None:
-    short = model("a/short", "1", long_context_above_tokens=1000)
-    models = made_of(short, model("a/wide", "1.5"))
+@pytest.mark.parametrize(("factor", "dearer"), [({}, "1.5"), ({"long_context_factor": 5}, "4.5")])
+def test_cost_of_a_long_prompt_is_that_of_long_prompts(
+    factor: dict[str, Any], dearer: str
+) -> None:
+    short = model("a/short", "1", long_context_above_tokens=1000, **factor)
+    models = made_of(short, model("a/wide", dearer))
     assert best(models, generate(prompt="x" * 3_000)) == "a/short"
     assert best(models, generate(prompt="x" * 30_000)) == "a/wide"
 

@@ -60,6 +60,11 @@ def test_every_wire_of_the_catalogue_has_a_row(row: WireRow) -> None:
     assert wires.spoken(row)
 
 
+def test_every_case_has_a_script_or_cannot_come_up(row: WireRow) -> None:
+    assert row.scripts.keys() | row.never == wires.CASES
+    assert not row.scripts.keys() & row.never
+
+
 async def test_text_is_answered_with_usage(line: Line) -> None:
     answer = await line.ask(prompt=PUMP)
     assert answer.text
@@ -107,8 +112,9 @@ async def test_a_call_without_result_is_made_good(line: Line) -> None:
     assert (await line.ask(messages=messages, tools=[WEATHER])).text
 
 
-async def test_two_parallel_calls_come_back(line: Line) -> None:
-    line.script("two_calls")
+@wires.scripted("two_calls")
+async def test_two_parallel_calls_come_back(line: Line, name: str) -> None:
+    line.script(name)
     answer = await line.ask(prompt="Weather in Oslo and Rome?", tools=[WEATHER])
     assert [made.arguments for made in answer.tool_calls] == [{"city": "Oslo"}, {"city": "Rome"}]
     assert len({made.id for made in answer.tool_calls}) == 2
@@ -211,28 +217,32 @@ async def test_a_cut_off_structured_answer_is_a_paid_failure(line: Line) -> None
     assert caught.value.usage.output_tokens > 0
 
 
-async def test_a_refusal_is_a_paid_failure(line: Line) -> None:
-    line.script("refusal")
+@wires.scripted("refusal")
+async def test_a_refusal_is_a_paid_failure(line: Line, name: str) -> None:
+    line.script(name)
     with pytest.raises(InvalidAnswer) as caught:
         await line.ask(prompt="hello")
     assert (caught.value.kind, caught.value.text) == (ErrorKind.REFUSAL, "I will not.")
     assert caught.value.usage.output_tokens == 30
 
 
-async def test_a_filtered_answer_is_a_paid_failure(line: Line) -> None:
-    line.script("filtered")
+@wires.scripted("filtered")
+async def test_a_filtered_answer_is_a_paid_failure(line: Line, name: str) -> None:
+    line.script(name)
     with pytest.raises(InvalidAnswer) as caught:
         await line.ask(prompt="hello")
     assert caught.value.kind is ErrorKind.CONTENT_FILTER
 
 
-async def test_a_paused_turn_says_so(line: Line) -> None:
-    line.script("paused")
+@wires.scripted("paused")
+async def test_a_paused_turn_says_so(line: Line, name: str) -> None:
+    line.script(name)
     assert (await line.ask(prompt="hello")).finish_reason is FinishReason.PAUSE
 
 
-async def test_reasoning_stands_apart_and_usage_contains_all(line: Line) -> None:
-    line.script("thought")
+@wires.scripted("thought")
+async def test_reasoning_stands_apart_and_usage_contains_all(line: Line, name: str) -> None:
+    line.script(name)
     answer = await line.ask(prompt="What is 2 and 2?")
     assert (answer.text, answer.reasoning[0].text) == ("4", "2 and 2")
     usage = answer.usage
@@ -262,7 +272,7 @@ async def test_the_answer_is_the_same_whole_and_streamed(both: tuple[Line, Line]
         assert answers[0] == answers[1]
 
 
-@pytest.mark.parametrize("name", ["thought", "two_calls"])
+@wires.scripted("thought", "two_calls")
 async def test_scripted_answers_are_the_same_whole_and_streamed(
     both: tuple[Line, Line], name: str
 ) -> None:
