@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -57,11 +57,11 @@ class Spent:
         """With one more attempt."""
         if self.usage is NO_USAGE and self.cost_usd is not None:
             known = None if cost_usd is None else self.cost_usd + cost_usd
-            return Spent(usage=usage, cost_usd=known)
+            return replace(self, usage=usage, cost_usd=known)
         total = None
         if self.cost_usd is not None and cost_usd is not None:
             total = self.cost_usd + cost_usd
-        return Spent(usage=self.usage + usage, cost_usd=total)
+        return replace(self, usage=self.usage + usage, cost_usd=total)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

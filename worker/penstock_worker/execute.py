@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
 
 import httpx
 from pydantic import ValidationError
@@ -20,19 +19,16 @@ from pydantic import ValidationError
 from penstock_schemas.catalog import Catalog, Model, Provider
 from penstock_schemas.deltas import Delta
 from penstock_schemas.errors import PenstockError, ProviderError
-from penstock_schemas.ids import WorkspaceId
 from penstock_schemas.jobs import Embed, Envelope
-from penstock_schemas.pricing import cost_usd, estimate_usd
-from penstock_schemas.results import ErrorInfo, Result
-from penstock_schemas.status import AttemptState, ErrorKind, JobState
-from penstock_schemas.usage import Usage
+from penstock_schemas.pricing import estimate_usd
+from penstock_schemas.status import ErrorKind
 from penstock_worker.attempts import Attempt, Settlement
 from penstock_worker.credentials import Access
+from penstock_worker.ending import Progress, cut_off, failed, returned, succeeded
 from penstock_worker.leases import Lease
-from penstock_worker.outcome import POISON_CRASHES, Reroute, Retry, decide
-from penstock_worker.providers.failures import InvalidAnswer
+from penstock_worker.outcome import POISON_CRASHES, Outcome, decide
 from penstock_worker.providers.http import Sender, Timeout, possibly_sent
-from penstock_worker.providers.protocol import Adapter, Answer, Built, Call, Repair
+from penstock_worker.providers.protocol import Adapter, Answer, Built, Call
 from penstock_worker.providers.registry import adapter_for
 
 logger = logging.getLogger("penstock.worker")
@@ -43,9 +39,6 @@ _CONNECT_S = 10.0
 #: seconds, and twice as long each time.
 _UNREADABLE_WAIT_S = 30.0
 _UNREADABLE_DOUBLINGS = 7
-#: As much of a wrong answer is shown to the model again, and is quoted in an error.
-_REPAIR_CHARS = 20_000
-_QUOTED_CHARS = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,18 +62,6 @@ class NotStarted(Exception):
     def __init__(self, wait_s: float = 0.0) -> None:
         super().__init__()
         self.wait_s = wait_s
-
-
-@dataclass(slots=True)
-class Progress:
-    """What is known of an attempt while it runs; what a failure is settled with."""
-
-    started: float
-    model: Model
-    envelope: Envelope | None = None
-    sent: bool = False
-    status: int | None = None
-    simulated: bool = False
 
 
 class Executor:
@@ -114,15 +95,15 @@ class Executor:
         except NotStarted as reason:
             return returned(attempt, reason.wait_s)
         except ProviderError as error:
-            return self._failed(attempt, progress, error)
+            return failed(attempt, progress, error, self._decide(attempt, progress, error))
         except asyncio.CancelledError:
-            return self._cut_off(attempt, progress)
+            return cut_off(attempt, progress)
         except Exception as error:
             logger.exception("attempt.internal_error", extra={"job_id": attempt.job_id})
             message = f"{type(error).__name__} in Penstock; please report it"
             failure = self._error(ErrorKind.INTERNAL, message)
             failure.possibly_billed = progress.sent
-            return self._failed(attempt, progress, failure)
+            return failed(attempt, progress, failure, self._decide(attempt, progress, failure))
 
     async def _run(self, attempt: Attempt, progress: Progress) -> Settlement:
         plan = self._plan(attempt, progress)
@@ -135,7 +116,7 @@ class Executor:
                 answer = self._parse(plan, await self._send(plan, progress))
         except httpx.HTTPError as error:
             raise self._interrupted(progress, error) from error
-        return self._succeeded(attempt, progress, plan, answer)
+        return succeeded(attempt, progress, answer, plan.built.warnings)
 
     def possible_cost(self, lease: Lease) -> Decimal | None:
         """What a job's lost call may have cost, by its estimate; None when no price is known."""
@@ -251,97 +232,7 @@ class Executor:
             return plan.adapter.parse(plan.call, response)
         raise plan.adapter.classify(plan.call, response)
 
-    def _succeeded(
-        self, attempt: Attempt, progress: Progress, plan: Plan, answer: Answer
-    ) -> Settlement:
-        cost = cost_usd(progress.model, answer.usage)
-        spent = attempt.spent.plus(answer.usage, cost)
-        result = Result(
-            **_ends(attempt, JobState.SUCCEEDED),
-            text=answer.text,
-            output=answer.output,
-            tool_calls=answer.tool_calls,
-            reasoning=answer.reasoning,
-            vectors=answer.vectors,
-            usage=spent.usage,
-            cost_usd=spent.cost_usd,
-            finish_reason=answer.finish_reason,
-            warnings=plan.built.warnings + answer.warnings,
-            simulated=progress.simulated,
-        )
-        return Settlement(
-            **_identity(attempt),
-            **_measured(progress),
-            attempt_state=AttemptState.SUCCEEDED,
-            state=JobState.SUCCEEDED,
-            provider=attempt.provider,
-            model=attempt.model,
-            finish_reason=answer.finish_reason,
-            usage=answer.usage,
-            cost_usd=cost,
-            result=result.encode(),
-        )
-
-    def _failed(self, attempt: Attempt, progress: Progress, error: ProviderError) -> Settlement:
-        usage, cost = self._paid(attempt, progress, error)
-        spent = attempt.spent.plus(usage, cost)
-        common: dict[str, Any] = {
-            **_identity(attempt),
-            **_measured(progress),
-            "attempt_state": _state_of_failed(progress, error),
-            "error_kind": error.kind,
-            "error_code": _storable(error.code),
-            "error_message": _storable(error.message),
-            "usage": usage,
-            "cost_usd": cost,
-        }
-        outcome = self._decide(attempt, progress, error)
-        if isinstance(outcome, Retry):
-            wait_ms = int(outcome.wait_s * 1000)
-            return Settlement(
-                **common,
-                state=JobState.DEFERRED if wait_ms else JobState.QUEUED,
-                provider=attempt.provider,
-                model=attempt.model,
-                charge=outcome.charge,
-                wait_ms=wait_ms,
-                spent=replace(spent, repair=_repair(error)).encode(),
-            )
-        if isinstance(outcome, Reroute):
-            provider, model = outcome.route.split("/", 1)
-            return Settlement(
-                **common,
-                state=JobState.QUEUED,
-                provider=provider,
-                model=model,
-                spent=spent.encode(),
-            )
-        state = JobState.EXPIRED if error.kind is ErrorKind.EXPIRED else JobState.FAILED
-        info = ErrorInfo(
-            kind=error.kind,
-            message=_with_both_answers(error, attempt.spent.repair),
-            provider=error.provider,
-            model=attempt.model,
-            status=error.status,
-            code=error.code,
-            retry_after_s=error.retry_after_s,
-        )
-        result = Result(
-            **_ends(attempt, state),
-            usage=spent.usage,
-            cost_usd=spent.cost_usd,
-            error=info,
-            simulated=progress.simulated,
-        )
-        return Settlement(
-            **common,
-            state=state,
-            provider=attempt.provider,
-            model=attempt.model,
-            result=result.encode(),
-        )
-
-    def _decide(self, attempt: Attempt, progress: Progress, error: ProviderError) -> Any:
+    def _decide(self, attempt: Attempt, progress: Progress, error: ProviderError) -> Outcome:
         envelope = progress.envelope
         remaining_s = None
         if attempt.deadline is not None:
@@ -357,43 +248,6 @@ class Executor:
             remaining_s=remaining_s,
             jitter=self._jitter,
         )
-
-    def _cut_off(self, attempt: Attempt, progress: Progress) -> Settlement:
-        """The worker stops while the call is under way: it may be paid, and is not charged."""
-        if not progress.sent:
-            return returned(attempt)
-        message = "the worker was stopped while the call was under way"
-        error = self._error(ErrorKind.INTERRUPTED, message)
-        error.possibly_billed = True
-        usage, cost = self._paid(attempt, progress, error)
-        return Settlement(
-            **_identity(attempt),
-            **_measured(progress),
-            attempt_state=AttemptState.ABANDONED,
-            state=JobState.QUEUED,
-            provider=attempt.provider,
-            model=attempt.model,
-            charge=False,
-            error_kind=error.kind,
-            error_message=message,
-            usage=usage,
-            cost_usd=cost,
-            spent=attempt.spent.plus(usage, cost).encode(),
-        )
-
-    def _paid(
-        self, attempt: Attempt, progress: Progress, error: ProviderError
-    ) -> tuple[Usage, Decimal | None]:
-        """What a failed call cost: as reported, estimated when its answer was lost, or nothing."""
-        if isinstance(error, InvalidAnswer):
-            return error.usage, cost_usd(progress.model, error.usage)
-        if not error.possibly_billed:
-            return Usage(), Decimal(0)
-        entry = attempt.lease.entry
-        usage = Usage(
-            input_tokens=entry.input_tokens, output_tokens=entry.output_tokens, estimated=True
-        )
-        return usage, self.possible_cost(attempt.lease)
 
     def _error(self, kind: ErrorKind, message: str) -> ProviderError:
         return ProviderError(kind, message, provider=self._provider.name)
@@ -415,77 +269,3 @@ class Executor:
                 display_name=name,
                 known=False,
             )
-
-
-def _repair(error: ProviderError) -> Repair | None:
-    """What the next attempt is shown of an answer that broke its schema."""
-    if error.kind is not ErrorKind.INVALID_OUTPUT or not isinstance(error, InvalidAnswer):
-        return None
-    text = _storable(error.text)
-    return Repair(text[:_REPAIR_CHARS], error.message) if text else None
-
-
-def _with_both_answers(error: ProviderError, repair: Repair | None) -> str:
-    """A final failure's message; after a repair turn that did not help, with what was answered."""
-    if repair is None or not isinstance(error, InvalidAnswer):
-        return error.message
-    first, second = repair.answer[:_QUOTED_CHARS], (error.text or "")[:_QUOTED_CHARS]
-    return f"{error.message}; answered {first!r}, and when shown the errors {second!r}"
-
-
-def _state_of_failed(progress: Progress, error: ProviderError) -> AttemptState:
-    if error.possibly_billed:
-        return AttemptState.ABANDONED
-    return AttemptState.FAILED if progress.sent else AttemptState.RETURNED
-
-
-def _storable(text: str | None) -> str | None:
-    """Postgres text holds no NUL; what a provider sends may."""
-    return text.replace("\0", "") if text else text
-
-
-def returned(attempt: Attempt, wait_s: float = 0.0) -> Settlement:
-    """An attempt that goes back unsent: no call, no charge, the job keeps its place."""
-    wait_ms = int(wait_s * 1000)
-    return Settlement(
-        **_identity(attempt),
-        attempt_state=AttemptState.RETURNED,
-        state=JobState.DEFERRED if wait_ms else JobState.QUEUED,
-        provider=attempt.provider,
-        model=attempt.model,
-        charge=False,
-        wait_ms=wait_ms,
-        error_kind=attempt.last_error,
-        spent=attempt.spent.encode(),
-    )
-
-
-def _identity(attempt: Attempt) -> dict[str, Any]:
-    return {
-        "job_id": attempt.lease.job_id,
-        "number": attempt.number,
-        "fence": attempt.lease.fence,
-        "workspace": attempt.workspace,
-    }
-
-
-def _measured(progress: Progress) -> dict[str, Any]:
-    return {
-        "duration_ms": int((time.monotonic() - progress.started) * 1000),
-        "http_status": progress.status,
-        "simulated": progress.simulated,
-    }
-
-
-def _ends(attempt: Attempt, state: JobState) -> dict[str, Any]:
-    now = datetime.now(UTC)
-    return {
-        "job_id": attempt.job_id,
-        "workspace": WorkspaceId(attempt.workspace),
-        "status": state,
-        "provider": attempt.provider,
-        "model": attempt.model,
-        "attempts": attempt.number,
-        "duration_ms": max(0, int((now - attempt.created_at).total_seconds() * 1000)),
-        "finished_at": now,
-    }

@@ -22,7 +22,8 @@ from penstock_client.connections import AWAY, persistently
 from penstock_client.ledger import Ledger
 from penstock_worker.admission.index import Claimed, Drop, ProviderIndex
 from penstock_worker.attempts import Attempt, open_attempts
-from penstock_worker.execute import Executor, returned
+from penstock_worker.ending import returned
+from penstock_worker.execute import Executor
 from penstock_worker.heartbeat import Heartbeat
 from penstock_worker.leases import Held, Lease
 from penstock_worker.reconcile import reindex_by_ledger
