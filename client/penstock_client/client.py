@@ -159,7 +159,8 @@ class Penstock:
         Each 10,000 are one statement: all of them are recorded or none. A job whose idempotency
         key the workspace has used gives the first job's handle. With `connection` (asyncpg, on
         the same database) the jobs are part of the caller's transaction and start after its
-        commit. Raises UnknownWorkspace, UnknownModel, UnknownProvider, Unavailable.
+        commit. Raises UnknownWorkspace, UnknownModel, UnknownProvider, Unavailable, and InvalidJob
+        for a job that none of its models can do.
         """
         placed = [await self._place(job) for job in jobs]
         handles: list[Handle] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from penstock_client import Penstock
 from penstock_client.routing import MAX_ROUTES, Candidate, explain_route, providers_of, routes_for
 from penstock_client.scoring import WEIGHTS
 from penstock_schemas.catalog import CapabilityDefault, Catalog, Model, Provider, catalog
@@ -110,9 +112,7 @@ def test_cost_of_a_local_model_is_the_least() -> None:
 
 
 @pytest.mark.parametrize(("factor", "dearer"), [({}, "1.5"), ({"long_context_factor": 5}, "4.5")])
-def test_cost_of_a_long_prompt_is_that_of_long_prompts(
-    factor: dict[str, Any], dearer: str
-) -> None:
+def test_cost_of_a_long_prompt_is_that_of_long_prompts(factor: dict[str, Any], dearer: str) -> None:
     short = model("a/short", "1", long_context_above_tokens=1000, **factor)
     models = made_of(short, model("a/wide", dearer))
     assert best(models, generate(prompt="x" * 3_000)) == "a/short"
@@ -315,3 +315,26 @@ def test_packaged_catalogue_has_a_choice_for_every_kind_of_job() -> None:
     for job in jobs:
         routes = routes_for(job, config(), catalog(), today=TODAY)
         assert catalog().model(routes[0]).is_active(TODAY)
+
+
+# As a producer meets it.
+
+
+async def test_submitted_job_is_placed_by_its_strategy_and_answered(
+    penstock: Penstock, work_for: Callable[..., Awaitable[None]]
+) -> None:
+    job = generate("cost")
+    own = await penstock.workspaces.get("acme")
+    provider, _, name = routes_for(job, own, penstock.catalog)[0].partition("/")
+    await work_for(provider)
+    result = await penstock.call(job, timeout_s=20)
+    assert (result.provider, result.model) == (provider, name)
+
+
+async def test_submitted_job_that_no_model_can_do_is_refused_and_not_recorded(
+    penstock: Penstock,
+) -> None:
+    picture = [{"role": "user", "content": [{"type": "image", "url": "https://example.com/"}]}]
+    with pytest.raises(InvalidJob, match="takes no images"):
+        await penstock.submit(generate(None, capability="classify", messages=picture))
+    assert await penstock.jobs("acme") == []

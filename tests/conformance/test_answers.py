@@ -232,6 +232,7 @@ async def test_a_filtered_answer_is_a_paid_failure(line: Line, name: str) -> Non
     with pytest.raises(InvalidAnswer) as caught:
         await line.ask(prompt="hello")
     assert caught.value.kind is ErrorKind.CONTENT_FILTER
+    assert caught.value.usage.output_tokens == 30
 
 
 @wires.scripted("paused")

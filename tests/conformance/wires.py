@@ -61,7 +61,7 @@ ROWS: tuple[WireRow, ...] = (
         "anthropic/claude-haiku-4-5-20251001",
         "anthropic/claude-haiku-4-5-20251001",
         anthropic_scripts.SCRIPTS,
-        never=frozenset({"filtered"}),  # what its filter stops ends as a refusal
+        never=frozenset({"filtered"}),  # its stop reasons know a refusal only
         effort_is_in=("thinking", "budget_tokens"),
     ),
     WireRow(

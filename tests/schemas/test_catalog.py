@@ -114,6 +114,18 @@ def test_model_prices_agree_with_price_list(model: Model) -> None:
     assert model.output_usd_per_mtok == expected
 
 
+LONG = [model for model in PRICED if model.long_context_above_tokens is not None]
+
+
+@pytest.mark.parametrize("model", LONG, ids=lambda model: model.ref)
+def test_long_prompts_cost_as_much_more_as_the_price_list_says_at_most(model: Model) -> None:
+    listed = listed_prices(model)
+    kinds = (listed.input_mtok, listed.output_mtok)
+    assert model.long_context_factor == max(
+        tier.price / kind.base for kind in kinds for tier in kind.tiers
+    )
+
+
 def test_local_models_cost_nothing() -> None:
     local = [m for m in catalog().models if catalog().provider(m.provider).local]
     assert local

@@ -22,6 +22,7 @@ from penstock_schemas.messages import (
 )
 from penstock_worker.providers.anthropic_thinking import own_reasoning
 from penstock_worker.providers.conversation import document_text, parts_of
+from penstock_worker.providers.image_types import image_type
 from penstock_worker.providers.protocol import Call
 from penstock_worker.providers.reading import Object
 from penstock_worker.providers.requests import unsupported
@@ -114,7 +115,7 @@ def _content(call: Call, message: Message) -> list[Object]:
 def _block(call: Call, part: Part) -> Object:
     if isinstance(part, TextPart):
         return _text(part.text)
-    return _image(part) if isinstance(part, ImagePart) else _document(call, part)
+    return _image(call, part) if isinstance(part, ImagePart) else _document(call, part)
 
 
 def _document(call: Call, part: DocumentPart) -> Object:
@@ -130,11 +131,10 @@ def _document(call: Call, part: DocumentPart) -> Object:
     return {"type": "document", "source": source, **titled}
 
 
-def _image(part: ImagePart) -> Object:
-    media_type, data = part.media_type, part.data
+def _image(call: Call, part: ImagePart) -> Object:
+    media_type, data = image_type(call, part), part.data
     if part.url is not None and part.url.startswith("data:"):
-        head, _, data = part.url.removeprefix("data:").partition(",")
-        media_type = head.partition(";")[0]
+        data = part.url.partition(",")[2]
     if data is None:
         return {"type": "image", "source": {"type": "url", "url": part.url}}
     return {"type": "image", "source": {"type": "base64", "media_type": media_type, "data": data}}

@@ -27,6 +27,7 @@ from penstock_worker.providers.conversation import (
     parts_of,
     written_out,
 )
+from penstock_worker.providers.image_types import image_type
 from penstock_worker.providers.openai_reasoning import replayed
 from penstock_worker.providers.protocol import Call
 from penstock_worker.providers.reading import Object
@@ -126,7 +127,8 @@ def _part(call: Call, part: Part) -> Object:
     if isinstance(part, TextPart):
         return {"type": "text", "text": part.text}
     if isinstance(part, ImagePart):
-        url = part.url or f"data:{part.media_type};base64,{part.data}"
+        media_type = image_type(call, part)
+        url = part.url or f"data:{media_type};base64,{part.data}"
         return {"type": "image_url", "image_url": {"url": url}}
     return _document(call, part)
 
