@@ -38,6 +38,9 @@ FALLBACK_S = 1.0
 NAP_S = 0.004
 #: A closed index is worth a warning after this long, in seconds.
 FROZEN_WARNING_S = 10.0
+#: Claims are at most this large: starting hundreds of calls at once would keep the loop from
+#: answers that have come, and the servers idle meanwhile.
+CLAIM_BATCH = 50
 #: From this many jobs under way on, a claim waits for company.
 BUSY = 8
 
@@ -122,7 +125,8 @@ class ProviderWorker(Worker):
             await self._wake.wait(FALLBACK_S)
             return
         # Shielded: a worker that is stopped in the middle of a claim finishes it, then drains.
-        self._claiming = self.loop.create_task(self._claim(free))
+        wanted = min(free, CLAIM_BATCH)
+        self._claiming = self.loop.create_task(self._claim(wanted))
         try:
             claimed = await asyncio.shield(self._claiming)
         except AWAY as error:
@@ -137,6 +141,8 @@ class ProviderWorker(Worker):
             await self._frozen()
             return
         self._opened_at = self.loop.time()
+        if len(claimed.leases) == wanted < free:
+            return  # there is room for more, and probably more to claim
         due_s = FALLBACK_S if claimed.wait_ms is None else claimed.wait_ms / 1000
         # Full, or nothing left: a settled job, a push or the next due job wakes us.
         await self._wake.wait(min(due_s, FALLBACK_S))
