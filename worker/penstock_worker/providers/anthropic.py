@@ -21,7 +21,7 @@ from penstock_worker.providers.reading import Object
 from penstock_worker.providers.requests import lacks, parameters_of, request_of, unsupported
 from penstock_worker.providers.schema_dialects import ANTHROPIC
 from penstock_worker.providers.stream_events import is_event_stream
-from penstock_worker.providers.structured import BadSchema, Shape, shape_of
+from penstock_worker.providers.structured import BadSchema, Shape, not_enforced, shape_of
 from penstock_worker.providers.tool_wire import OUTPUT_TOOL, OUTPUT_TOOL_DESCRIPTION, wire_name
 
 _PATH = "/v1/messages"
@@ -75,7 +75,8 @@ def _build(call: Call, job: TextJob) -> Built:
         raise unsupported(call, "schema", str(error)) from None
     form, words = _form_of(call, job, shape) if shape else ({}, ())
     conversation = conversation_of(job, words, call.repair)
-    warnings = list(conversation.warnings)
+    held = shape is not None and shape.in_dialect(ANTHROPIC) is not None
+    warnings = [*conversation.warnings, *not_enforced(call, shape, held=held)]
     if "vision" not in call.model.capabilities and has_images(conversation.messages):
         raise unsupported(call, "messages", "this model takes no images")
     thinking = thinking_of(call, job, conversation.messages, warnings)

@@ -27,7 +27,7 @@ from penstock_worker.providers.protocol import Answer, Built, Call, StreamDecode
 from penstock_worker.providers.reading import Object, as_object
 from penstock_worker.providers.requests import parameters_of, request_of, unsupported
 from penstock_worker.providers.schema_dialects import GEMINI, Inexpressible
-from penstock_worker.providers.structured import BadSchema, Shape, shape_of
+from penstock_worker.providers.structured import BadSchema, Shape, not_enforced, shape_of
 from penstock_worker.providers.tool_wire import OUTPUT_TOOL, OUTPUT_TOOL_DESCRIPTION
 
 _MOST_STOPS = 5
@@ -43,6 +43,7 @@ _RENAMED = {
 #: Penalties go from -2 up to, but not including, 2.
 _LARGEST_PENALTY = 1.99
 _PENALTIES = ("presence_penalty", "frequency_penalty")
+_SCHEMA_FIELDS = frozenset(["responseJsonSchema", "responseSchema"])
 
 
 class GeminiContent:
@@ -82,7 +83,8 @@ def _build(call: Call, job: TextJob) -> Built:
     form, words = _form_of(call, job, profile, shape) if shape else ({}, ())
     output_tool = form.pop("tool", None)
     conversation = conversation_of(job, words, call.repair)
-    warnings = list(conversation.warnings)
+    held = output_tool is not None or bool(form.keys() & _SCHEMA_FIELDS)
+    warnings = [*conversation.warnings, *not_enforced(call, shape, held=held)]
     if "vision" not in call.model.capabilities and has_images(conversation.messages):
         raise unsupported(call, "messages", "this model takes no images")
     body: Object = {"contents": gemini_contents(call, conversation.messages, warnings)}

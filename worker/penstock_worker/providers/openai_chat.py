@@ -23,9 +23,9 @@ from penstock_worker.providers.openai_stream import ChatDecoder
 from penstock_worker.providers.protocol import Answer, Built, Call, StreamDecoder
 from penstock_worker.providers.reading import Object
 from penstock_worker.providers.requests import lacks, parameters_of, request_of, unsupported
-from penstock_worker.providers.schema_dialects import COMPATIBLE, OPENAI
+from penstock_worker.providers.schema_dialects import COMPATIBLE, OPENAI, Dialect
 from penstock_worker.providers.stream_events import is_event_stream
-from penstock_worker.providers.structured import BadSchema, Shape, shape_of
+from penstock_worker.providers.structured import BadSchema, Shape, not_enforced, shape_of
 from penstock_worker.providers.tool_wire import OUTPUT_TOOL, OUTPUT_TOOL_DESCRIPTION, wire_name
 
 _PATH = "/chat/completions"
@@ -78,7 +78,8 @@ def _build(call: Call, job: TextJob) -> Built:
         raise unsupported(call, "schema", str(error)) from None
     form, words = _form_of(call, job, shape) if shape else ({}, ())
     conversation = conversation_of(job, words, call.repair)
-    warnings = list(conversation.warnings)
+    held = shape is not None and shape.in_dialect(_dialect(call)) is not None
+    warnings = [*conversation.warnings, *not_enforced(call, shape, held=held)]
     body: Object = {
         "model": call.model.wire_id,
         "messages": chat_messages(call, conversation, warnings),
@@ -120,12 +121,16 @@ def _form_of(call: Call, job: TextJob, shape: Shape) -> tuple[Object, tuple[str,
         return {}, told
     if means == "json_object":
         return {"response_format": {"type": "json_object"}}, told
-    strict = shape.in_dialect(_DIALECTS.get(call.provider.name, COMPATIBLE))
+    strict = shape.in_dialect(_dialect(call))
     schema = shape.rooted_schema if strict is None else strict
     if means == "json_schema":
         held = {"name": "answer", "schema": schema, "strict": strict is not None}
         return {"response_format": {"type": "json_schema", "json_schema": held}}, (shape.task,)
     return _forced_tool(job, shape.rooted_schema), (shape.task,)
+
+
+def _dialect(call: Call) -> Dialect:
+    return _DIALECTS.get(call.provider.name, COMPATIBLE)
 
 
 def _forced_tool(job: TextJob, schema: Object | None) -> Object:

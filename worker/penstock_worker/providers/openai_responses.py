@@ -33,7 +33,7 @@ from penstock_worker.providers.requests import (
     unsupported,
 )
 from penstock_worker.providers.schema_dialects import OPENAI, Inexpressible, to_dialect
-from penstock_worker.providers.structured import BadSchema, Shape, shape_of
+from penstock_worker.providers.structured import BadSchema, Shape, not_enforced, shape_of
 from penstock_worker.providers.tool_wire import wire_name
 
 _PATH = "/responses"
@@ -76,7 +76,8 @@ def _build(call: Call, job: TextJob) -> Built:
         raise unsupported(call, "schema", str(error)) from None
     form, words, asking = _form_of(call, shape) if shape else ({}, (), "")
     conversation = conversation_of(job, words, call.repair)
-    warnings = list(conversation.warnings)
+    held = shape is not None and shape.in_dialect(OPENAI) is not None
+    warnings = [*conversation.warnings, *not_enforced(call, shape, held=held)]
     items = input_items(call, conversation.messages, warnings)
     if not items and not conversation.system:
         raise unsupported(call, "messages", "there is nothing to say")

@@ -24,6 +24,7 @@ from penstock_schemas.messages import (
     ToolMessage,
     UserMessage,
 )
+from penstock_worker.providers.image_types import image_type
 from penstock_worker.providers.protocol import Call
 from penstock_worker.providers.reading import Object
 from penstock_worker.providers.requests import unsupported
@@ -62,12 +63,12 @@ def _items(call: Call, message: Message, warnings: list[str]) -> Iterator[Object
             yield {"role": "developer", "content": message.content}
     elif isinstance(message, UserMessage):
         if message.content:
-            yield {"role": "user", "content": _content(message.content)}
+            yield {"role": "user", "content": _content(call, message.content)}
     elif isinstance(message, ToolMessage):
         yield {
             "type": "function_call_output",
             "call_id": wire_call_id(message.tool_call_id, RESPONSES_IDS),
-            "output": _content(message.content),
+            "output": _content(call, message.content),
         }
     else:
         yield from _assistant(call, message, warnings)
@@ -136,21 +137,26 @@ def _text(content: Content) -> str:
     return "".join(part.text for part in content if isinstance(part, TextPart))
 
 
-def _content(content: Content) -> str | list[Object]:
-    return content if isinstance(content, str) else [_part(part) for part in content]
+def _content(call: Call, content: Content) -> str | list[Object]:
+    return content if isinstance(content, str) else [_part(call, part) for part in content]
 
 
-def _part(part: Part) -> Object:
+def _part(call: Call, part: Part) -> Object:
     if isinstance(part, TextPart):
         return {"type": "input_text", "text": part.text}
     if isinstance(part, ImagePart):
-        return {"type": "input_image", "image_url": part.url or _data_url(part)}
+        media_type = image_type(call, part)
+        return {"type": "input_image", "image_url": part.url or _data_url(media_type, part.data)}
     if part.url is not None:
         return {"type": "input_file", "file_url": part.url}
     subtype = part.media_type.rpartition("/")[2]
     name = part.title or f"{_DOCUMENT_NAME}.{subtype}"
-    return {"type": "input_file", "filename": name, "file_data": _data_url(part)}
+    return {
+        "type": "input_file",
+        "filename": name,
+        "file_data": _data_url(part.media_type, part.data),
+    }
 
 
-def _data_url(part: ImagePart | DocumentPart) -> str:
-    return f"data:{part.media_type};base64,{part.data}"
+def _data_url(media_type: str | None, data: str | None) -> str:
+    return f"data:{media_type};base64,{data}"

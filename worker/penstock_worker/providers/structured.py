@@ -20,7 +20,7 @@ from referencing.exceptions import Unresolvable
 
 from penstock_schemas.jobs import Classify, Embed, Extract
 from penstock_worker.providers.json_text import Mismatch, read_json
-from penstock_worker.providers.protocol import AnyJob
+from penstock_worker.providers.protocol import AnyJob, Call
 from penstock_worker.providers.reading import Object, as_object, is_list, is_object
 from penstock_worker.providers.schema_check import Check, quick_check
 from penstock_worker.providers.schema_dialects import (
@@ -172,6 +172,14 @@ def shape_of(job: AnyJob) -> Shape | None:
     return _ANY_JSON if job.json_output else None
 
 
+def not_enforced(call: Call, shape: Shape | None, *, held: bool) -> tuple[str, ...]:
+    """The warning for a schema that a provider of schemas was told but is not `held` to."""
+    means = call.model.structured_output or call.provider.structured_output
+    if held or means != "json_schema" or shape is None or shape.wire_schema is None:
+        return ()
+    return (f"schema: told but not enforced by {call.model.ref}; the answer is checked here",)
+
+
 @lru_cache(maxsize=512)
 def _schema_shape(key: bytes, extracts: bool) -> SchemaShape:
     schema = as_object(orjson.loads(key))
@@ -184,6 +192,8 @@ def _schema_shape(key: bytes, extracts: bool) -> SchemaShape:
     for ref in references(schema):
         if not ref.startswith("#") or (ref.startswith("#/") and resolve(schema, ref) is None):
             raise BadSchema(f"$ref {ref[:80]!r} leads nowhere inside the schema")
+        if _circles(schema, ref):
+            raise BadSchema(f"$ref {ref[:80]!r} leads back to itself")
     task = "Extract what the schema asks for from the user's text." if extracts else ""
     shown = orjson.dumps(rooted(schema)).decode()
     return SchemaShape(
@@ -196,6 +206,17 @@ def _schema_shape(key: bytes, extracts: bool) -> SchemaShape:
         quick=None if "$schema" in schema else quick_check(schema),
         wrapped=is_wrapped(schema),
     )
+
+
+def _circles(schema: Object, ref: object) -> bool:
+    """Whether a reference leads to nothing but references, and so says nothing."""
+    seen: set[str] = set()
+    while isinstance(ref, str):
+        if ref in seen:
+            return True
+        seen.add(ref)
+        ref = as_object(resolve(schema, ref)).get("$ref")
+    return False
 
 
 @lru_cache(maxsize=512)
