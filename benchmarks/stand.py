@@ -11,7 +11,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ import asyncpg
 from benchmarks import machine
 from benchmarks.machine import Cores
 from benchmarks.provider import LABELS
-from penstock_client import Classify, Penstock, Settings
+from penstock_client import Classify, Generate, Penstock, Settings
 from penstock_client.ledger import migrate
 from penstock_client.settings import DATABASE_VARIABLE, REDIS_VARIABLE
 from penstock_worker.credentials import base_url_variable
@@ -182,8 +182,16 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
         await process.wait()
 
 
+def texts(count: int, *, model: str) -> list[Generate]:
+    """Short jobs that ask for plain text, all different."""
+    return [
+        Generate(workspace=WORKSPACE, prompt=f"message {n}: I want it back", model=model)
+        for n in range(count)
+    ]
+
+
 def jobs(count: int, *, model: str | None = None) -> list[Classify]:
-    """Short jobs of the stand's workspace, all different."""
+    """Short jobs of the stand's workspace, all different, whose answers are held to a schema."""
     return [
         Classify(
             workspace=WORKSPACE, text=f"message {n}: I want it back", labels=LABELS, model=model
@@ -192,7 +200,9 @@ def jobs(count: int, *, model: str | None = None) -> list[Classify]:
     ]
 
 
-async def run_all(penstock: Penstock, work: list[Classify], *, batch: int, under_way: int) -> None:
+async def run_all(
+    penstock: Penstock, work: Sequence[Classify | Generate], *, batch: int, under_way: int
+) -> None:
     """Submit in batches and await every result, with about `under_way` jobs at a time.
 
     Raises RuntimeError when a job has no answer.

@@ -61,7 +61,7 @@ def _settle_garbage_collector() -> None:
 
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
+    gc.set_threshold(100_000, 50, 100)
 
 
 def steward(json_logs: JsonLogs = False) -> None:
