@@ -8,6 +8,7 @@ any request is sent, and settled in groups. The loop survives a restart of Redis
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import logging
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from uuid import UUID
 from arq.worker import Worker
 
 from penstock_client.background import forever
-from penstock_client.connections import AWAY, persistently
+from penstock_client.connections import AWAY, REDIS_AWAY, persistently
 from penstock_client.ledger import Ledger
 from penstock_worker.admission.index import Claimed, Drop, ProviderIndex
 from penstock_worker.attempts import Attempt, open_attempts
@@ -41,6 +42,8 @@ FROZEN_WARNING_S = 10.0
 #: Claims are at most this large: starting hundreds of calls at once would keep the loop from
 #: answers that have come, and the servers idle meanwhile.
 CLAIM_BATCH = 50
+#: Claims that are being opened at the same time at most.
+OPENINGS = 3
 #: From this many jobs under way on, a claim waits for company.
 BUSY = 8
 
@@ -92,6 +95,7 @@ class ProviderWorker(Worker):
         )
         self._reconciling: set[asyncio.Task[None]] = set()
         self._ledger_doubtful = False
+        self._opening: set[asyncio.Task[None]] = set()
         self._claiming: asyncio.Task[Claimed] | None = None
         self._opened_at = self.loop.time()
         self.ctx |= {"executor": executor, "settler": self._settler}
@@ -125,6 +129,8 @@ class ProviderWorker(Worker):
             await self._wake.wait(FALLBACK_S)
             return
         # Shielded: a worker that is stopped in the middle of a claim finishes it, then drains.
+        if len(self._opening) >= OPENINGS:
+            await asyncio.wait(self._opening, return_when=asyncio.FIRST_COMPLETED)
         wanted = min(free, CLAIM_BATCH)
         self._claiming = self.loop.create_task(self._claim(wanted))
         try:
@@ -161,7 +167,7 @@ class ProviderWorker(Worker):
         await asyncio.sleep(0.25)
 
     async def _claim(self, free: int) -> Claimed:
-        """Claim, open and start; a claim that cannot be opened goes back at once."""
+        """Claim a batch and start to open it; a few batches are opened side by side."""
         self._wake.clear()
         if self._ledger_doubtful:
             await self._ledger.fetch("ping")
@@ -171,18 +177,25 @@ class ProviderWorker(Worker):
             return claimed
         for lease in claimed.leases:
             self._held[lease.key] = lease
+        opening = self.loop.create_task(self._open_and_start(claimed.leases))
+        self._opening.add(opening)
+        opening.add_done_callback(self._opening.discard)
+        return claimed
+
+    async def _open_and_start(self, leases: Sequence[Lease]) -> None:
         try:
-            attempts = await self._open(claimed.leases)
-        except BaseException:
-            # Whether they were opened only the ledger knows: their leases lapse, and it decides.
-            self._forget(claimed.leases)
+            attempts = await self._open(leases)
+        except Exception as error:  # noqa: BLE001 - whatever it was, the ledger decides
+            # Whether they were opened only the ledger knows: their leases lapse.
+            self._forget(leases)
             self._ledger_doubtful = True
-            raise
+            reason = str(error) or type(error).__name__
+            logger.warning("open.failed", extra={"jobs": len(leases), "reason": reason})
+            return
         for opened in attempts:
             self._start(opened)
-        if len(attempts) < len(claimed.leases):
-            await self._refused(claimed.leases, attempts)
-        return claimed
+        if len(attempts) < len(leases):
+            await self._refused(leases, attempts)
 
     async def _open(self, leases: Sequence[Lease]) -> list[Attempt]:
         costs = [
@@ -219,7 +232,8 @@ class ProviderWorker(Worker):
         refused = [lease for lease in leases if lease.job_id not in ours]
         self._forget(refused)
         self._wake.set()
-        await self._index.release([Drop(lease) for lease in refused])
+        with contextlib.suppress(*REDIS_AWAY):  # the leases lapse
+            await self._index.release([Drop(lease) for lease in refused])
         self._reconcile_later([lease.job_id for lease in refused])
 
     def _forget(self, leases: Sequence[Lease]) -> None:
@@ -266,6 +280,7 @@ class ProviderWorker(Worker):
         """Stopped: what was sent is settled, what was not goes back, then the threads end."""
         if self._claiming is not None:
             await asyncio.wait([self._claiming])
+        await asyncio.gather(*self._opening)
         await asyncio.gather(*self.tasks.values(), return_exceptions=True)
         await self._settler.drain(within_s=10.0)
         if self._reconciling:
