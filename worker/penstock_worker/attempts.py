@@ -144,6 +144,15 @@ async def open_attempts(
     return [_attempt(row, *by_id[row["id"]], provider) for row in rows]
 
 
+def estimated_usage(lease: Lease) -> Usage:
+    """What a job's call is taken to have used when its answer is lost."""
+    return Usage(
+        input_tokens=lease.entry.input_tokens,
+        output_tokens=lease.entry.output_tokens,
+        estimated=True,
+    )
+
+
 def _kind(name: str | None) -> ErrorKind | None:
     """The kind of the last error; a name that a newer version wrote is as good as none."""
     return ErrorKind(name) if name in _KINDS else None
@@ -154,11 +163,7 @@ def _spent(row: Any, lease: Lease, possible_cost: Decimal | None) -> Spent:
     spent = Spent.decode(row["spent"])
     if not row["lost_one"]:
         return spent
-    entry = lease.entry
-    usage = Usage(
-        input_tokens=entry.input_tokens, output_tokens=entry.output_tokens, estimated=True
-    )
-    return spent.plus(usage, possible_cost)
+    return spent.plus(estimated_usage(lease), possible_cost)
 
 
 def _attempt(row: Any, lease: Lease, possible_cost: Decimal | None, provider: str) -> Attempt:

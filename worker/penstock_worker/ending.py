@@ -16,7 +16,7 @@ from penstock_schemas.pricing import cost_usd, estimate_usd
 from penstock_schemas.results import ErrorInfo, Result
 from penstock_schemas.status import AttemptState, ErrorKind, JobState
 from penstock_schemas.usage import NO_USAGE, Usage
-from penstock_worker.attempts import Attempt, Settlement, Spent
+from penstock_worker.attempts import Attempt, Settlement, Spent, estimated_usage
 from penstock_worker.outcome import Outcome, Reroute, Retry
 from penstock_worker.providers.failures import InvalidAnswer
 from penstock_worker.providers.protocol import Answer, Repair
@@ -188,11 +188,8 @@ def _paid(
 
 
 def _estimated(attempt: Attempt, progress: Progress) -> tuple[Usage, Decimal | None]:
-    entry = attempt.lease.entry
-    usage = Usage(
-        input_tokens=entry.input_tokens, output_tokens=entry.output_tokens, estimated=True
-    )
-    return usage, estimate_usd(progress.model, entry.input_tokens, entry.output_tokens)
+    usage = estimated_usage(attempt.lease)
+    return usage, estimate_usd(progress.model, usage.input_tokens, usage.output_tokens)
 
 
 def _repair(error: ProviderError) -> Repair | None:
