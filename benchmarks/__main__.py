@@ -13,7 +13,7 @@ from pathlib import Path
 
 import uvloop
 
-from benchmarks import arq, depth, latency, machine, sparse, submit, throughput, wires
+from benchmarks import arq, depth, latency, limits, machine, sparse, submit, throughput, wires
 from benchmarks.figures import Figure, table
 from benchmarks.stand import Stand
 
@@ -25,6 +25,7 @@ BENCHES = {
     "sparse": sparse.measure,
     "submit": submit.measure,
     "depth": depth.measure,
+    "limits": limits.measure,
     "wires": wires.measure,
 }
 

@@ -44,6 +44,16 @@ def _provider(options: dict[str, Any]) -> None:
     uvloop.run(provider.serve(latency_s=options["latency_s"]))
 
 
+def _simulator(options: dict[str, Any]) -> None:
+    """The simulator, with limits, faults and latencies that the benchmark sets over HTTP."""
+    from penstock_worker.simulator.server import run
+
+    def ready(url: str) -> None:
+        print(url, flush=True)
+
+    uvloop.run(run(host="127.0.0.1", port=0, on_ready=ready, **options))
+
+
 def _arq(options: dict[str, Any]) -> None:
     """Run what is queued, then print the jobs done, and the seconds and CPU seconds they took."""
 
@@ -85,7 +95,13 @@ def _end_with_parent() -> None:
 def main(role: str, options: dict[str, Any]) -> None:
     """Play a role until SIGTERM."""
     _end_with_parent()
-    roles = {"provider": _provider, "steward": _steward, "worker": _worker, "arq": _arq}
+    roles = {
+        "provider": _provider,
+        "simulator": _simulator,
+        "steward": _steward,
+        "worker": _worker,
+        "arq": _arq,
+    }
     with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError):
         roles[role](options)
 

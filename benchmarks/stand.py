@@ -17,16 +17,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import aiohttp
 import asyncpg
 
 from benchmarks import machine
 from benchmarks.machine import Cores
 from benchmarks.provider import LABELS
 from penstock_client import Classify, Generate, Penstock, Settings
+from penstock_client.connections import close_redis, redis_pool
 from penstock_client.ledger import migrate
 from penstock_client.settings import DATABASE_VARIABLE, REDIS_VARIABLE
+from penstock_schemas.keys import ProviderKeys
 from penstock_worker.credentials import base_url_variable
 from penstock_worker.embedded import EmbeddedStack
+from penstock_worker.up.plan import SMOKE_VARIABLE
 
 ROOT = Path(__file__).resolve().parent.parent
 #: The provider whose worker is measured, and one that has no worker: its jobs stay queued.
@@ -44,6 +48,36 @@ class Cpu:
         """CPU of one part since `earlier`, in microseconds for each of `jobs`."""
         now, then = self.by_part.get(part), earlier.by_part.get(part)
         return None if now is None or then is None else (now - then) / jobs * 1e6
+
+
+#: Where the wire of a provider begins at the simulator, where not at /v1.
+VERSIONS = {"anthropic": ""}
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """The simulator's own interface."""
+
+    http: aiohttp.ClientSession
+
+    async def tell(self, what: str, **fields: Any) -> dict[str, Any]:
+        """Set limits, latency, faults or a stranger; raises RuntimeError when it is refused."""
+        async with self.http.post(f"/_sim/{what}", json=fields) as response:
+            answer: dict[str, Any] = await response.json()
+            if response.status != 200:
+                raise RuntimeError(f"the simulator refused {what}: {answer}")
+            return answer
+
+    async def clear_faults(self) -> None:
+        """End every fault."""
+        async with self.http.delete("/_sim/faults"):
+            pass
+
+    async def counts(self, provider: str) -> dict[str, Any]:
+        """What came in for a provider since the last reset."""
+        async with self.http.get("/_sim/stats") as response:
+            answer: dict[str, Any] = await response.json()
+        return answer["by_provider"].get(provider, {})
 
 
 class Stand:
@@ -94,6 +128,21 @@ class Stand:
         times = os.times()
         return Cpu({**used, "client": times.user + times.system})
 
+    async def clear(self) -> None:
+        """Forget all jobs and everything in Redis; returns once the index is open again."""
+        connection = await asyncpg.connect(self._stack.database_url)
+        await connection.execute(
+            "truncate penstock.jobs, penstock.payloads, penstock.answers, penstock.attempts, "
+            "penstock.submissions"
+        )
+        await connection.close()
+        redis = redis_pool(self.settings)
+        await redis.flushall()
+        opened: Any = redis.hget
+        while await opened(ProviderKeys(PROVIDER).epoch, "state") != b"open":  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        await close_redis(redis)
+
     @contextmanager
     def servers_on_worker_core(self) -> Generator[None]:
         """While no worker runs: the servers take its core, so that the client has its own."""
@@ -123,19 +172,43 @@ class Stand:
                 self._process("provider", {"latency_s": latency_s}, self._cores.others)
             )
             port = int(await _line(server))
-            address = f"http://127.0.0.1:{port}/v1"
-            options = {
-                "provider": PROVIDER,
-                "variables": {
-                    REDIS_VARIABLE: self.settings.require_redis(),
-                    DATABASE_VARIABLE: self.settings.require_database(),
-                    base_url_variable(PROVIDER): address,
-                    "FIREWORKS_API_KEY": "none",
-                },
-                "concurrency": concurrency,
-            }
+            options = self._worker_options(PROVIDER, f"http://127.0.0.1:{port}/v1")
+            options["concurrency"] = concurrency
             await running.enter_async_context(self._process("worker", options, self._cores.worker))
             yield
+
+    @asynccontextmanager
+    async def simulated(
+        self, *providers: str, workers: int = 1, concurrency: int = 200
+    ) -> AsyncGenerator[Control]:
+        """The simulator, and so many workers of each of these providers."""
+        async with AsyncExitStack() as running:
+            simulator = await running.enter_async_context(
+                self._process("simulator", {}, self._cores.others)
+            )
+            url = (await _line(simulator)).decode().strip()
+            control = await running.enter_async_context(aiohttp.ClientSession(url))
+            for provider in providers:
+                for number in range(workers):
+                    address = f"{url}/{provider}{VERSIONS.get(provider, '/v1')}"
+                    options = self._worker_options(provider, address)
+                    process = self._process(
+                        "worker", {**options, "concurrency": concurrency}, None, number=number
+                    )
+                    await running.enter_async_context(process)
+            yield Control(control)
+
+    def _worker_options(self, provider: str, address: str) -> dict[str, Any]:
+        return {
+            "provider": provider,
+            "variables": {
+                REDIS_VARIABLE: self.settings.require_redis(),
+                DATABASE_VARIABLE: self.settings.require_database(),
+                base_url_variable(provider): address,
+                SMOKE_VARIABLE: "false",
+                f"{provider.upper()}_API_KEY": "none",
+            },
+        }
 
     async def run_arq(self, *, redis_url: str, max_jobs: int) -> dict[str, float]:
         """Run an arq worker until its queue is empty; returns jobs, seconds and CPU seconds."""
@@ -145,7 +218,12 @@ class Stand:
 
     @asynccontextmanager
     async def _process(
-        self, role: str, options: dict[str, Any], cores: frozenset[int] | None
+        self,
+        role: str,
+        options: dict[str, Any],
+        cores: frozenset[int] | None,
+        *,
+        number: int | None = None,
     ) -> AsyncGenerator[asyncio.subprocess.Process]:
         command = [sys.executable, "-m", "benchmarks.processes", role, json.dumps(options)]
         with machine.on_cores(cores):
@@ -155,11 +233,12 @@ class Stand:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
             )
-        self._pids[role] = process.pid
+        part = role if number is None else f"{options['provider']} {number}"
+        self._pids[part] = process.pid
         try:
             yield process
         finally:
-            del self._pids[role]
+            del self._pids[part]
             await _stop(process)
 
 

@@ -52,7 +52,12 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
 @pytest.fixture
 def settings(stack: EmbeddedStack, tmp_path: Path) -> Settings:
     """Settings that point at the stack."""
-    return Settings(redis_url=stack.redis_url, database_url=stack.database_url, home=tmp_path)
+    return Settings(
+        redis_url=stack.redis_url,
+        database_url=stack.database_url,
+        home=tmp_path,
+        smoke_test=False,  # tests count calls
+    )
 
 
 @pytest.fixture
@@ -61,7 +66,8 @@ async def empty(settings: Settings) -> Settings:
     connection = await asyncpg.connect(settings.require_database())
     await connection.execute(
         "truncate penstock.jobs, penstock.payloads, penstock.answers, penstock.attempts, "
-        "penstock.submissions, penstock.llm_configs, penstock.workspaces"
+        "penstock.submissions, penstock.llm_configs, penstock.workspaces, "
+        "penstock.limits, penstock.pauses"
     )
     await connection.close()
     redis = redis_pool(settings)

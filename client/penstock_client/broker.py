@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from arq.connections import ArqRedis
 
-from penstock_client.ledger.rows import NewJob
+from penstock_client.ledger.rows import NewJob, StandingJob
 from penstock_client.scripts import Argument, client_script
 from penstock_schemas.keys import ProviderKeys
 
@@ -22,16 +22,16 @@ class Broker:
         self.redis = redis
         self._push = client_script("push")
 
-    async def push(self, jobs: Iterable[NewJob]) -> None:
+    async def push(self, jobs: Iterable[NewJob | StandingJob]) -> None:
         """Index recorded jobs and wake their providers' workers. Safe to repeat."""
-        by_provider: defaultdict[str, list[NewJob]] = defaultdict(list)
+        by_provider: defaultdict[str, list[NewJob | StandingJob]] = defaultdict(list)
         for job in jobs:
             by_provider[job.provider].append(job)
         for provider, placed in by_provider.items():
             for first in range(0, len(placed), PUSH_CHUNK):
                 await self._push_chunk(provider, placed[first : first + PUSH_CHUNK])
 
-    async def _push_chunk(self, provider: str, jobs: Sequence[NewJob]) -> None:
+    async def _push_chunk(self, provider: str, jobs: Sequence[NewJob | StandingJob]) -> None:
         keys = ProviderKeys(provider)
         by_flow: defaultdict[str, list[bytes]] = defaultdict(list)
         for job in jobs:

@@ -11,7 +11,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
 
@@ -20,6 +20,14 @@ from uuid_utils import uuid7
 
 from penstock_client.background import forever
 from penstock_client.broker import Broker
+from penstock_client.catalogue import (
+    REFRESH_S,
+    ConfigurationFile,
+    catalog_in_force,
+    read_configuration,
+    under_file,
+)
+from penstock_client.completing import with_attempts, with_defaults
 from penstock_client.connections import (
     POSTGRES_AWAY,
     REDIS_AWAY,
@@ -27,20 +35,24 @@ from penstock_client.connections import (
     close_redis,
     redis_pool,
 )
-from penstock_client.ledger import JobRow, Ledger, NewJob
+from penstock_client.ledger import CacheUse, JobRow, Ledger, NewJob
 from penstock_client.mapping import Mapping
+from penstock_client.presence import Presence
+from penstock_client.prompt_cache import priced
 from penstock_client.reading_along import read_deltas
+from penstock_client.requeueing import EndedJobs, find_ended, requeue
 from penstock_client.routing import AnyJob, estimate_tokens, routes_for
 from penstock_client.settings import Settings
 from penstock_client.waiting import Waiter, decode_result
 from penstock_client.workspaces import Workspaces
-from penstock_schemas.catalog import Catalog, catalog
+from penstock_schemas.catalog import catalog
 from penstock_schemas.deltas import Delta
 from penstock_schemas.errors import InvalidJob, JobFailed, ResultTimeout
 from penstock_schemas.ids import JobId, parse_job_id
 from penstock_schemas.jobs import Embed, Envelope
 from penstock_schemas.results import Result
 from penstock_schemas.status import JobState, Lane
+from penstock_schemas.system_prompt import system_hash
 
 logger = logging.getLogger("penstock.client")
 
@@ -84,9 +96,10 @@ class Penstock:
     event loop. Raises Unavailable or ConfigurationError on entry, naming the variable.
     """
 
-    def __init__(self, settings: Settings, *, models: Catalog) -> None:
+    def __init__(self, settings: Settings, *, file: ConfigurationFile | None = None) -> None:
         self.settings = settings
-        self.catalog = models
+        self.catalog = under_file(catalog(), file)
+        self._file = file
         self._ledger: Ledger | None = None
         self._workspaces: Workspaces | None = None
         self._indexed: list[UUID] = []
@@ -100,11 +113,15 @@ class Penstock:
         database_url: str | None = None,
         settings: Settings | None = None,
     ) -> Self:
-        """Prepare a connection from `PENSTOCK_*` settings; what is given here goes first."""
+        """Prepare a connection from `PENSTOCK_*` settings; what is given here goes first.
+
+        Reads the configuration file; raises ConfigurationError that names what is wrong in it.
+        """
         settings = settings or Settings.load()
         given = {"redis_url": redis_url, "database_url": database_url}
         changes = {name: url for name, url in given.items() if url is not None}
-        return cls(settings.model_copy(update=changes), models=catalog())
+        settings = settings.model_copy(update=changes)
+        return cls(settings, file=read_configuration(settings))
 
     async def __aenter__(self) -> Self:
         self.settings.require_database()
@@ -112,23 +129,33 @@ class Penstock:
         try:
             await check_redis(self._redis)
             self._ledger = await Ledger.connect(self.settings)
+            await self.refresh_catalog()
         except BaseException:
+            if self._ledger is not None:
+                await self._ledger.close()
             await close_redis(self._redis)
             raise
         self._broker = Broker(self._redis)
         self._workspaces = Workspaces(self.ledger, self.catalog)
+        self._presence = Presence(
+            self._redis, lambda: [provider.name for provider in self.catalog.providers]
+        )
         self._waiter = Waiter(self._redis, self.ledger)
         self._waiter.start()
         marking = forever(
             self._mark_indexed, event="submit.mark_failed", logger=logger, every_s=0.05
         )
         self._marker = asyncio.create_task(marking, name="penstock-mark")
+        refreshing = forever(self._refresh_later, event="catalogue.refresh_failed", logger=logger)
+        self._refresher = asyncio.create_task(refreshing, name="penstock-catalogue")
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._marker.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._marker
+        for task in (self._marker, self._refresher):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await self._presence.close()
         await self._waiter.close()
         with contextlib.suppress(*POSTGRES_AWAY):
             await self._mark_now()
@@ -148,6 +175,16 @@ class Penstock:
         if self._workspaces is None:
             raise RuntimeError(_NOT_ENTERED)
         return self._workspaces
+
+    async def refresh_catalog(self) -> None:
+        """Take up now what has changed in the catalogue's tables; else within five minutes.
+
+        Raises Unavailable, or ConfigurationError where they lack or do not go with the file; the
+        catalogue then stays as it was.
+        """
+        found = await catalog_in_force(self.ledger, self._file)
+        if found != self.catalog:  # what is remembered of the very object stays good
+            self.catalog = found
 
     async def submit(self, job: AnyJob, *, connection: Any = None) -> Handle:
         """Record and enqueue one job; see `submit_many`."""
@@ -243,6 +280,41 @@ class Penstock:
             workspace, state=state, capability=capability, before=last, limit=limit
         )
 
+    async def ended_jobs(self, which: EndedJobs) -> list[JobId]:
+        """The jobs that `requeue` may start again; raises UnknownWorkspace, InvalidJob."""
+        await self.workspaces.get(which.workspace)
+        return await find_ended(self.ledger, which)
+
+    async def requeue(self, job_ids: Sequence[str], *, skip_others: bool = False) -> list[Handle]:
+        """Start jobs again that failed, expired or were cancelled, each as the same job.
+
+        See `requeueing`. All of them start or none does; with `skip_others` those that cannot are
+        left out. Raises UnknownJob, and InvalidJob that names a job which succeeded or still lives.
+        """
+        known = [UUID(_known_id(job_id)) for job_id in job_ids]
+        jobs = await requeue(self.ledger, self._broker, known, skip_others=skip_others)
+        found = [(JobId(str(job.job_id)), job.flow.workspace) for job in jobs]
+        return [Handle(job_id, workspace, None, None, self) for job_id, workspace in found]
+
+    async def prompt_cache(self, workspace: str | None, *, since: datetime) -> list[CacheUse]:
+        """How system prompts fared in the providers' prompt caches, by provider and model.
+
+        Jobs with `cache_system` count under the hash of their instructions
+        (`penstock_schemas.system_prompt`); the others are one row for each model that cached by
+        itself. `workspace` None means all of them. Raises UnknownWorkspace.
+        """
+        if workspace is not None:
+            await self.workspaces.get(workspace)
+        counted = await self.ledger.prompt_cache(workspace, since)
+        return [priced(dict(counts), self.catalog) for counts in counted]
+
+    async def alive_providers(self) -> frozenset[str] | None:
+        """The providers that had a worker within the last minute; None if that is not known.
+
+        A strategy prefers them. Asks Redis every 30 s at most.
+        """
+        return await self._presence.alive()
+
     async def await_body(
         self, job_id: JobId, provider: str | None, timeout_s: float | None
     ) -> bytes:
@@ -254,9 +326,12 @@ class Penstock:
             raise ResultTimeout(job_id, timeout_s or 0) from None
 
     async def _place(self, job: AnyJob) -> NewJob:
+        job = with_defaults(job, self.catalog.defaults)
         config = await self.workspaces.get(job.workspace)
-        routes = routes_for(job, config, self.catalog)
+        alive = await self._presence.alive() if job.strategy else None
+        routes = routes_for(job, config, self.catalog, alive=alive)
         provider, model = routes[0].split("/", 1)
+        job = with_attempts(job, self.catalog.provider(provider))
         body = Envelope(routes=routes, job=job).encode()
         input_tokens, output_tokens = estimate_tokens(job, body, self.catalog)
         return NewJob(
@@ -276,6 +351,9 @@ class Penstock:
             step=job.step,
             agent=job.agent,
             task_type=job.task_type,
+            system_hash=system_hash(job),
+            limit_tag=job.limit_tag,
+            max_queue_wait_s=job.max_queue_wait_s,
             body=body,
         )
 
@@ -295,6 +373,10 @@ class Penstock:
             self._indexed.append(min(job.job_id for job in jobs))
             self._index_seen.set()
         return earlier
+
+    async def _refresh_later(self) -> None:
+        await asyncio.sleep(REFRESH_S)
+        await self.refresh_catalog()
 
     async def _mark_indexed(self) -> None:
         """Tell the record, off the submit's path, which submits the steward may forget."""

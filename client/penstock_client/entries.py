@@ -1,58 +1,73 @@
-"""What the index holds of a job: 26 bytes and the name of its flow. Pure packing and unpacking."""
+"""What the index holds of a job: 28 bytes and the name of its flow. Pure packing and unpacking."""
 
 from __future__ import annotations
 
 import struct
+import zlib
 from dataclasses import dataclass
+from functools import lru_cache
 from uuid import UUID
 
-_ENTRY = struct.Struct(">16sIIH")
+_ENTRY = struct.Struct(">16sIIHH")
 _LARGEST = 2**32 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """Jobs that share a queue and take turns as one: same workspace, lane and model."""
+    """Jobs that share a queue and take turns as one: same workspace, lane, model and limit tag."""
 
     workspace: str
     lane: int
     model: str
+    tag: str = ""
 
     @property
     def name(self) -> str:
         """The flow's name in the index."""
-        return f"{self.workspace}|{self.lane}|{self.model}"
+        return f"{self.workspace}|{self.lane}|{self.tag}|{self.model}"
 
     @classmethod
     def parse(cls, name: str) -> Flow:
         """Read a flow's name."""
-        workspace, lane, model = name.split("|", 2)
-        return cls(workspace, int(lane), model)
+        workspace, lane, tag, model = name.split("|", 3)
+        return cls(workspace, int(lane), model, tag)
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A job in the index; token counts are estimates for fairness and limits."""
+    """A job in the index.
+
+    `input_tokens` is an estimate, `output_tokens` the most that the job may use; `capability` is
+    `capability_code` of its name, under which the index learns what its calls really use.
+    """
 
     job_id: UUID
     input_tokens: int
     output_tokens: int
     placement_version: int = 0
+    capability: int = 0
 
     def pack(self) -> bytes:
-        """The 26 bytes: job ID, input tokens, output tokens, placement version, big-endian."""
+        """The 28 bytes: job ID, input and output tokens, placement version, capability."""
         return _ENTRY.pack(
             self.job_id.bytes,
             min(self.input_tokens, _LARGEST),
             min(self.output_tokens, _LARGEST),
             self.placement_version,
+            self.capability,
         )
 
     @classmethod
     def unpack(cls, data: bytes) -> Entry:
-        """Read an entry's 26 bytes."""
-        job_id, input_tokens, output_tokens, placement = _ENTRY.unpack(data)
-        return cls(UUID(bytes=job_id), input_tokens, output_tokens, placement)
+        """Read an entry's 28 bytes."""
+        job_id, input_tokens, output_tokens, placement, capability = _ENTRY.unpack(data)
+        return cls(UUID(bytes=job_id), input_tokens, output_tokens, placement, capability)
+
+
+@lru_cache(maxsize=1024)
+def capability_code(capability: str) -> int:
+    """A capability's name as the two bytes that an entry holds of it; names may share them."""
+    return zlib.crc32(capability.encode()) & 0xFFFF
 
 
 def pack_fence(fence: int) -> bytes:

@@ -95,7 +95,10 @@ def output_tokens_of(job: TextJob, catalog: Catalog) -> int:
 
 
 def sure_lacks(needs: Needs, model: Model) -> Iterator[str]:
-    """Why a call of this model is sure to fail; nothing if it may succeed."""
+    """Why a call of this model is sure to fail, or not wanted; nothing if it may succeed."""
+    if model.active is False:
+        yield "is switched off"
+        return
     if model.known and model.kind != needs.kind:
         yield "makes embeddings only" if model.kind == "embedding" else "makes no embeddings"
         return
@@ -114,14 +117,20 @@ def lacks(needs: Needs, model: Model) -> Iterator[str]:
         return
     for ability in sorted(needs.wanted - model.capabilities):
         yield _LACKING[ability]
-    expected, window = needs.window_tokens + needs.output_tokens, model.context_window
-    if window is not None and expected > window:
+    window, room = model.context_window, room_tokens(needs, model)
+    if window is not None and room is not None and needs.window_tokens > room:
+        expected = needs.window_tokens + needs.output_tokens
         yield f"has a window of {window:,} tokens for about {expected:,} with the answer"
     longest = model.max_output_tokens
     if needs.max_tokens is not None and longest is not None and needs.max_tokens > longest:
         yield f"answers with {longest:,} tokens at most"
     if needs.dimensions is not None and needs.dimensions > (model.dimensions or needs.dimensions):
         yield f"makes vectors of {model.dimensions} dimensions at most"
+
+
+def room_tokens(needs: Needs, model: Model) -> int | None:
+    """The input tokens for which the window has room beside the answer; None if unknown."""
+    return None if model.context_window is None else model.context_window - needs.output_tokens
 
 
 def _wanted(job: TextJob) -> Iterator[Ability]:

@@ -16,6 +16,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Literal
 
+from penstock_client.choosing import Choosing, choosing_from, keep
 from penstock_client.fitting import (
     CHARS_PER_TOKEN,
     Needs,
@@ -27,7 +28,7 @@ from penstock_client.fitting import (
 )
 from penstock_client.ledger.rows import WorkspaceConfig
 from penstock_client.scoring import Marks, marks_of, rank
-from penstock_schemas.catalog import CapabilityDefault, Catalog, Model
+from penstock_schemas.catalog import CapabilityDefault, Catalog, Model, ModelKind
 from penstock_schemas.errors import InvalidJob, UnknownModel, UnknownProvider
 from penstock_schemas.jobs import Classify, Embed, Extract, Generate, Reason, Strategy
 
@@ -37,6 +38,8 @@ Source = Literal["pinned", "workspace", "default", "strategy"]
 
 #: Routes at most of a job with a strategy.
 MAX_ROUTES = 5
+#: What is said of a model that a strategy leaves out because its jobs would only wait.
+NO_WORKER = "no worker is running for it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,22 +74,26 @@ def routes_for(
     catalog: Catalog,
     *,
     providers: Collection[str] | None = None,
+    alive: Collection[str] | None = None,
     today: date | None = None,
 ) -> tuple[str, ...]:
     """The `provider/model` names that may serve a job, best first; never empty.
 
     A strategy chooses among the models that are active `today` (None: this day in UTC) at
-    `providers` (None: `providers_of`). Raises UnknownModel or UnknownProvider for names that the
-    catalogue cannot place, InvalidJob if none of the models that were named can do the job.
+    `providers` (None: `providers_of`); where some of those that can do the job are at providers
+    that are `alive`, have a worker, among these only (None: nobody knows). Raises UnknownModel or
+    UnknownProvider for names that the catalogue cannot place, InvalidJob if none of the models that
+    were named can do the job.
     """
     if job.strategy is not None and job.model is None:
-        explained = explain_route(job, config, catalog, providers=providers, today=today)
-        if not explained.routes:
-            raise _refused(job, explained)
-        return explained.routes
-    needs = least_needs_of(job)
-    _, named = _rules(job, config, catalog)
-    routes = tuple(model.ref for model in named if not any(sure_lacks(needs, model)))
+        needs, choosing = needs_of(job, catalog), choosing_from(catalog)
+        asked = _own_providers(job, config, choosing) if providers is None else frozenset(providers)
+        best = _best(job.strategy, needs, choosing, providers=asked, alive=alive, today=today)
+        routes = _led_by(best, _rule_refs(job, config, catalog, needs), needs)
+        if not routes:
+            raise _refused(job, explain_route(job, config, catalog, providers=asked, today=today))
+        return routes
+    routes = tuple(_rule_refs(job, config, catalog, least_needs_of(job)))
     if not routes:
         raise _refused(job, explain_route(job, config, catalog, today=today))
     return routes
@@ -98,6 +105,7 @@ def explain_route(
     catalog: Catalog,
     *,
     providers: Collection[str] | None = None,
+    alive: Collection[str] | None = None,
     today: date | None = None,
     input_tokens: int | None = None,
 ) -> Explanation:
@@ -114,10 +122,9 @@ def explain_route(
         return Explanation(routes=routes, strategy=None, needs=needs, candidates=tuple(ruled))
     asked = providers_of(job, config, catalog) if providers is None else providers
     day = today or datetime.now(UTC).date()
-    compared = _by_strategy(strategy, needs, catalog, providers=asked, today=day)
+    compared = _by_strategy(strategy, needs, catalog, providers=asked, alive=alive, today=day)
     best = [candidate.ref for candidate in compared if candidate.taken]
-    rest = [] if best and needs.kind == "embedding" else [c.ref for c in ruled if c.taken]
-    routes = tuple(dict.fromkeys(best + rest))[:MAX_ROUTES]
+    routes = _led_by(best, [c.ref for c in ruled if c.taken], needs)
     candidates = _merged(compared, ruled, routes)
     return Explanation(routes=routes, strategy=strategy, needs=needs, candidates=candidates)
 
@@ -170,6 +177,46 @@ def _with_fallbacks(default: CapabilityDefault) -> tuple[str, ...]:
     return tuple(name for name in default.routes if name.partition("/")[0] == provider)
 
 
+def _rule_refs(job: AnyJob, config: WorkspaceConfig, catalog: Catalog, needs: Needs) -> list[str]:
+    """What the rules name and is not sure to be unable to do the job."""
+    _, named = _rules(job, config, catalog)
+    return [model.ref for model in named if not any(sure_lacks(needs, model))]
+
+
+def _best(
+    strategy: Strategy,
+    needs: Needs,
+    choosing: Choosing,
+    *,
+    providers: frozenset[str],
+    alive: Collection[str] | None,
+    today: date | None,
+) -> list[str]:
+    """What `explain_route` calls the best by a strategy; empty if nothing can do the job."""
+    day = today or datetime.now(UTC).date()
+    found = None
+    if alive is not None:
+        found = choosing.best(strategy, needs, providers=providers.intersection(alive), today=day)
+    found = found or choosing.best(strategy, needs, providers=providers, today=day)
+    return [found.ref] if found else []
+
+
+def _led_by(best: list[str], ruled: list[str], needs: Needs) -> tuple[str, ...]:
+    """The choice of a strategy before the rules'; alone where answers of two do not compare."""
+    rest = [] if best and needs.kind == "embedding" else ruled
+    return tuple(dict.fromkeys(best + rest))[:MAX_ROUTES]
+
+
+def _own_providers(job: AnyJob, config: WorkspaceConfig, choosing: Choosing) -> frozenset[str]:
+    """What `providers_of` says, which is the same for all jobs of a kind and a routing."""
+    kind: ModelKind = "embedding" if isinstance(job, Embed) else "chat"
+    key = (kind, tuple(config.routing.items()))
+    found = choosing.providers.get(key)
+    if found is None:
+        found = keep(choosing.providers, key, providers_of(job, config, choosing.catalog))
+    return found
+
+
 _NAMED_BY: dict[Source, str] = {
     "pinned": "pinned by the job",
     "workspace": "routed by the workspace",
@@ -194,22 +241,33 @@ def _by_strategy(
     catalog: Catalog,
     *,
     providers: Collection[str],
+    alive: Collection[str] | None,
     today: date,
 ) -> list[Candidate]:
-    """The models of these providers: those that can do the job, best first, then the others."""
+    """The models of these providers: those that can do the job, best first, then the others.
+
+    Where any of them is at a provider that is alive, those that are not are among the others.
+    """
     able: dict[str, Marks] = {}
+    idle: dict[str, Marks] = {}
     unable: list[Candidate] = []
     for model in catalog.models:
         if model.provider not in providers or model.kind != needs.kind:
             continue
         marks = marks_of(model, needs)
         reasons = list(lacks(needs, model))
-        if not model.is_active(today):
+        if model.active is None and not model.is_active(today):
             reasons.insert(0, f"retired on {model.retires_on}")
         if reasons:
             unable.append(_compared(model.ref, marks, why="; ".join(reasons)))
-        else:
+        elif alive is None or model.provider in alive:
             able[model.ref] = marks
+        else:
+            idle[model.ref] = marks
+    if able:
+        unable += [_compared(ref, marks, why=NO_WORKER) for ref, marks in idle.items()]
+    else:
+        able = idle
     ranked = [
         _compared(ref, able[ref], strategy=strategy, place=place)
         for place, ref in enumerate(rank(able, strategy))

@@ -1,4 +1,4 @@
-"""Lua scripts on Redis: each is the shared head `lua/index.lua` followed by its own text.
+"""Lua scripts on Redis: the shared head `lua/index.lua`, parts that some share, and its own text.
 
 The script cache of a Redis server dies with the server. So NOSCRIPT is how a caller learns, at no
 cost, that the server is new to it: `on_new_server` runs before the script is loaded there.
@@ -29,10 +29,12 @@ def index_head() -> str:
 class Script:
     """One script; `salt` makes its hash differ where each user needs a NOSCRIPT of its own."""
 
-    def __init__(self, source: Traversable, *, salt: str = "") -> None:
+    def __init__(
+        self, source: Traversable, *, parts: Sequence[Traversable] = (), salt: str = ""
+    ) -> None:
         self.name = source.name
-        body = source.read_text(encoding="utf-8")
-        self.text = f"-- {salt}\n{index_head()}\n{body}"
+        texts = [part.read_text(encoding="utf-8") for part in (*parts, source)]
+        self.text = "\n".join([f"-- {salt}", index_head(), *texts])
         self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
     async def __call__(

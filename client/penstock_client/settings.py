@@ -14,15 +14,19 @@ from penstock_schemas.errors import ConfigurationError
 
 REDIS_VARIABLE = "PENSTOCK_REDIS_URL"
 DATABASE_VARIABLE = "PENSTOCK_DATABASE_URL"
+CONFIG_VARIABLE = "PENSTOCK_CONFIG"
+#: Read from the working directory where `PENSTOCK_CONFIG` names no other file.
+CONFIG_FILE = Path("penstock.toml")
 _REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 _DATABASE_SCHEMES = ("postgresql://", "postgres://")
 
 
 class Settings(BaseSettings):
-    """Where Penstock's servers are, and how patiently they are asked.
+    """Where Penstock's servers and its configuration file are, and how patiently servers are asked.
 
     `deadline_s` bounds every await on Redis or Postgres. Set `statement_cache_size` to 0 behind a
-    PgBouncer older than 1.21 in transaction mode; prepared statements are not safe there.
+    PgBouncer older than 1.21 in transaction mode; prepared statements are not safe there. Workers
+    that start try their key with one tiny call, unless `smoke_test` is off.
     """
 
     model_config = SettingsConfigDict(
@@ -31,9 +35,11 @@ class Settings(BaseSettings):
 
     redis_url: str | None = None
     database_url: str | None = None
+    config: Path | None = None
     home: Path = Field(default_factory=lambda: Path.home() / ".penstock")
     deadline_s: float = Field(default=10.0, gt=0)
     statement_cache_size: int = Field(default=200, ge=0)
+    smoke_test: bool = True
 
     @classmethod
     def load(cls) -> Settings:
@@ -44,6 +50,13 @@ class Settings(BaseSettings):
             detail = error.errors(include_url=False, include_input=False)[0]
             variable = f"PENSTOCK_{detail['loc'][0]}".upper()
             raise ConfigurationError(f"{variable}: {detail['msg']}") from None
+
+    @property
+    def config_file(self) -> Path | None:
+        """The configuration file to read, None where none is named and none is at hand."""
+        if self.config is not None and self.config != Path():
+            return self.config
+        return CONFIG_FILE if CONFIG_FILE.is_file() else None
 
     def require_redis(self) -> str:
         """The Redis URL; raises ConfigurationError that names the variable."""

@@ -7,15 +7,16 @@ from collections.abc import Callable
 
 from penstock_client.ledger import Ledger, WorkspaceConfig
 from penstock_schemas.catalog import Catalog
-from penstock_schemas.errors import InvalidJob, UnknownWorkspace
+from penstock_schemas.errors import ConfigurationError, InvalidJob, UnknownWorkspace
 from penstock_schemas.ids import is_workspace_id
 
 #: How long a configuration is believed before it is read again.
 CACHE_S = 300.0
+MOST_WEIGHT = 1000
 
 
 class Workspaces:
-    """Look up, list and create workspaces."""
+    """Look up, list, create and change workspaces."""
 
     def __init__(
         self, ledger: Ledger, models: Catalog, *, clock: Callable[[], float] = time.monotonic
@@ -60,3 +61,21 @@ class Workspaces:
         return await self._ledger.create_workspace(
             workspace, routing=routing, monthly_tokens=monthly_tokens
         )
+
+    async def set(
+        self,
+        workspace: str,
+        *,
+        weight: float | None = None,
+        budget: tuple[int | None] | None = None,
+    ) -> None:
+        """Change a workspace's weight and its monthly tokens, `(None,)` for unlimited.
+
+        What is None stays. Raises UnknownWorkspace, and ConfigurationError for a weight that is
+        not from 0.001 to 1000.
+        """
+        if weight is not None and not 0.001 <= weight <= MOST_WEIGHT:
+            raise ConfigurationError(f"weight: {weight:g} is not from 0.001 to {MOST_WEIGHT}")
+        self._cache.pop(workspace, None)
+        if not await self._ledger.set_workspace(workspace, weight=weight, budget=budget):
+            raise UnknownWorkspace(workspace)

@@ -1,8 +1,9 @@
 """The catalogue of providers and models: the facts that routing, adapters and pricing read.
 
 The data stand in `catalog_data/*.toml`, where each row cites its source; this module gives them
-types. Read by routing (candidates, tiers), the worker (addresses, wires, what to send and what
-not) and the gateway (the model list). Nothing is read before `catalog()` is called.
+types. An operator's changes are laid over them by `changes`. Read by routing (candidates, tiers),
+the worker (addresses, wires, what to send and what not) and the gateway (the model list). Nothing
+is read before `catalog()` is called.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
 
 from penstock_schemas.errors import UnknownModel, UnknownProvider
+from penstock_schemas.jobs import Strategy
 
 Wire = Literal["openai_chat", "openai_responses", "anthropic", "gemini"]
 AuthType = Literal["api_key", "oauth", "custom"]
@@ -30,6 +32,12 @@ ModelKind = Literal["chat", "embedding"]
 SpeedTier = Literal["fast", "standard", "slow"]
 QualityTier = Literal["best", "good", "basic"]
 SizeCategory = Literal["tiny", "small", "medium", "large", "xl"]
+#: The part of a base URL that each call replaces with its model's ID.
+MODEL_PLACEHOLDER = "{model}"
+#: How long a call may take, in seconds, at a provider that says nothing, and at a local one.
+TIMEOUT_S, LOCAL_TIMEOUT_S = 60.0, 120.0
+
+LaneName = Literal["interactive", "bulk", "background"]
 
 SAMPLING_PARAMETERS = frozenset({"temperature", "top_p", "presence_penalty", "frequency_penalty"})
 
@@ -48,10 +56,11 @@ class Provider(_Row):
     on calls and results where the wire could carry them.
     `key_variables` are environment variables in the order in which they are tried.
     `responses_models` are patterns (`*-pro`) of the names of unlisted models that need the
-    Responses wire.
+    Responses wire. `default_model` is what its bare name stands for. `max_attempts` holds for jobs
+    that are placed there and name none. One that is not `is_active` gets no new jobs.
     """
 
-    name: str
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")
     display_name: str
     wire: Wire = "openai_chat"
     base_url: str
@@ -63,13 +72,21 @@ class Provider(_Row):
     structured_output: StructuredOutput = "prompt"
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     local: bool = False
-    timeout_s: float = Field(default=60, gt=0)
+    timeout_s: float = Field(default=TIMEOUT_S, gt=0, le=3600)
+    max_attempts: int | None = Field(default=None, ge=1, le=50)
     max_concurrency: PositiveInt = 64
+    default_model: str | None = Field(default=None, min_length=1)
+    is_active: bool = True
     unsupported_parameters: frozenset[str] = frozenset()
     renamed_parameters: Mapping[str, str] = {}
     reasoning_prefixes: tuple[str, ...] = ()
     responses_models: tuple[str, ...] = ()
     wire_id_prefix: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _local_is_slower(cls, row: dict[str, Any]) -> dict[str, Any]:
+        return {"timeout_s": LOCAL_TIMEOUT_S, **row} if row.get("local") else row
 
     @property
     def is_openai_compatible(self) -> bool:
@@ -78,8 +95,11 @@ class Provider(_Row):
 
     @property
     def needs_base_url(self) -> bool:
-        """Whether the address has a part that only the user knows (`{…}` in `base_url`)."""
-        return "{" in self.base_url
+        """Whether the address has a part that only the user knows (`{…}` in `base_url`).
+
+        `{model}` is none: each call fills it in.
+        """
+        return "{" in self.base_url.replace(MODEL_PLACEHOLDER, "")
 
     @property
     def needs_key(self) -> bool:
@@ -97,7 +117,7 @@ class Provider(_Row):
 
 
 class Model(_Row):
-    """One model of one provider.
+    """One model of one provider. No new jobs go to one whose `active` is False.
 
     Prices are US dollars per million tokens; `None` is unknown, never free. Where
     `long_context_above_tokens` is set, a longer prompt raises the price of every token of its call,
@@ -106,8 +126,9 @@ class Model(_Row):
     `reasoning` marks models that refuse sampling parameters (and, on OpenAI's wire, take
     `max_completion_tokens` only); a model may well reason without it.
     `wire` is set where the model needs another wire than its provider's usual one.
-    `retires_on` is the day from which the provider no longer answers for it. `known` is false for
-    a model that was named by a user and stands in no row.
+    `retires_on` is the day from which the provider no longer answers for it; `active` is an
+    operator's word, which goes before it. `known` is false for a model that was named by a user
+    and stands in no row.
     """
 
     provider: str
@@ -133,6 +154,7 @@ class Model(_Row):
     long_context_above_tokens: PositiveInt | None = None
     long_context_factor: Decimal = Field(default=Decimal(2), ge=1)
     retires_on: date | None = None
+    active: bool | None = None
     known: bool = True
 
     @model_validator(mode="before")
@@ -147,6 +169,8 @@ class Model(_Row):
 
     def is_active(self, today: date) -> bool:
         """Whether the provider still answers for it on that day, as far as the catalogue knows."""
+        if self.active is not None:
+            return self.active
         return self.retires_on is None or today < self.retires_on
 
 
@@ -163,6 +187,13 @@ class CapabilityDefault(_Row):
         return (self.model, *self.fallbacks)
 
 
+class JobDefaults(_Row):
+    """What holds for jobs that do not say. A strategy holds for jobs that ask for text."""
+
+    lane: LaneName | None = None
+    strategy: Strategy | None = None
+
+
 class Catalog(_Row):
     """All providers and models, with the default routing. Immutable; look-ups are by dict."""
 
@@ -170,6 +201,7 @@ class Catalog(_Row):
     models: tuple[Model, ...]
     capabilities: Mapping[str, CapabilityDefault]
     detection: Mapping[str, str]
+    defaults: JobDefaults = JobDefaults()
 
     @classmethod
     def load(cls) -> Self:
@@ -195,8 +227,8 @@ class Catalog(_Row):
         if strangers := named - self._providers.keys():
             raise ValueError(f"not in the catalogue's providers: {sorted(strangers)}")
         routed = {ref for default in self.capabilities.values() for ref in default.routes}
-        if strangers := routed - self._models.keys():
-            raise ValueError(f"default routing names unknown models: {sorted(strangers)}")
+        if strangers := {ref for ref in routed if ref.partition("/")[0] not in self._providers}:
+            raise ValueError(f"default routing names unknown providers: {sorted(strangers)}")
         return self
 
     def provider(self, name: str) -> Provider:
@@ -220,15 +252,18 @@ class Catalog(_Row):
     def resolve(self, ref: str) -> Model:
         """The model that a user means by `provider/model` or by a bare name.
 
-        A name that a known provider may have but the catalogue lacks gives a model with unknown
-        prices (zero on local servers), so new models work before they are listed here. Only the
-        first slash separates: `lmstudio/org/model` is model `org/model` of `lmstudio`.
+        The name of a provider with a default model means that. A name that a known provider may
+        have but the catalogue lacks gives a model with unknown prices (zero on local servers), so
+        new models work before they are listed here. Only the first slash separates:
+        `lmstudio/org/model` is model `org/model` of `lmstudio`.
         Raises UnknownProvider if the first part is no provider, UnknownModel if a bare name
         belongs to no known family.
         """
         if known := self._models.get(ref):
             return known
         provider, slash, name = ref.partition("/")
+        if not name and (default := self._default_model(provider)):
+            return self.resolve(default)
         if not slash:
             detected = self.detect_provider(ref)
             if detected is None:
@@ -268,6 +303,12 @@ class Catalog(_Row):
         sampling: frozenset[str] = SAMPLING_PARAMETERS if model.reasoning else frozenset()
         shared = self.provider(model.provider).unsupported_parameters
         return shared | model.unsupported_parameters | sampling
+
+    def _default_model(self, provider: str) -> str | None:
+        found = self._providers.get(provider)
+        if found is None or found.default_model is None:
+            return None
+        return f"{provider}/{found.default_model.removeprefix(f'{provider}/')}"
 
     @cached_property
     def _providers(self) -> dict[str, Provider]:
@@ -317,5 +358,6 @@ def _unlisted(provider: Provider, name: str) -> Model:
         input_usd_per_mtok=price,
         output_usd_per_mtok=price,
         cached_input_usd_per_mtok=price,
+        active=None if provider.is_active else False,
         known=False,
     )

@@ -28,6 +28,8 @@ from penstock_schemas.errors import InvalidJob
 from penstock_schemas.messages import Message, Tool, ToolChoice
 
 Tag = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
+#: Part of a flow's name in the index.
+LimitTag = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,62}$")]
 IdempotencyKey = Annotated[
     str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00]+$")
 ]
@@ -74,6 +76,8 @@ class JobFields(BaseModel):
     With a `strategy` the best model of the catalogue by that measure goes before that routing.
     The same `idempotency_key` in one workspace always gives the first job. `deadline` ends a job
     that has not finished by then; `max_attempts` counts calls that failed, not waits.
+    `max_queue_wait_s` bounds each wait for a start: a job that waited longer takes its next route,
+    or fails. Jobs with the same `limit_tag` share the limits that are set for `tag:<limit_tag>`.
     """
 
     model_config = ConfigDict(
@@ -88,6 +92,8 @@ class JobFields(BaseModel):
     timeout_s: float | None = Field(default=None, gt=0, le=3600)
     max_attempts: int = Field(default=5, ge=1, le=50)
     deadline: datetime | None = None
+    max_queue_wait_s: float | None = Field(default=None, gt=0, le=604_800)
+    limit_tag: LimitTag | None = None
     lane: Literal["interactive", "bulk", "background"] = "interactive"
     idempotency_key: IdempotencyKey | None = None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 #: Bumped when the meaning of a key changes, so that two versions never share an index.
-PREFIX = "ps1"
+PREFIX = "ps2"
 
 #: String: the name of the steward on duty, for as long as it says so.
 STEWARD = f"{PREFIX}:steward"

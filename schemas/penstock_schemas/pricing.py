@@ -1,7 +1,7 @@
 """What a call cost, and what one may cost: pure arithmetic over the catalogue's prices.
 
-Settlement asks for the cost of an attempt, admission for the estimate that it reserves, and
-routing by strategy for the estimate that it compares.
+Settlement asks for the cost of an attempt, admission for the estimate that it reserves, routing
+by strategy for the estimate that it compares, and reports for what prompt caching saved.
 """
 
 from __future__ import annotations
@@ -34,6 +34,20 @@ def estimate_usd(model: Model, input_tokens: int, output_tokens: int) -> Decimal
     """The cost of so many tokens in US dollars with nothing cached, or None if unknown."""
     given, taken = model.input_usd_per_mtok, model.output_usd_per_mtok
     return _sum_usd(model, (input_tokens, given), (output_tokens, taken))
+
+
+def cache_saved_usd(model: Model, usage: Usage) -> Decimal | None:
+    """What prompt caching saved on a call in US dollars; below 0 where its writes cost more.
+
+    That is what the tokens read from the cache would have cost as plain input, less what they cost,
+    less the surcharge of the tokens written to it. None if a price that it needs is unknown.
+    """
+    read, written = usage.cache_read_tokens, usage.cache_write_tokens
+    plain = _sum_usd(model, (read + written, model.input_usd_per_mtok))
+    cached = _sum_usd(
+        model, (read, model.cached_input_usd_per_mtok), (written, _write_price(model))
+    )
+    return None if plain is None or cached is None else plain - cached
 
 
 def _sum_usd(model: Model, *priced: tuple[int, Decimal | None]) -> Decimal | None:

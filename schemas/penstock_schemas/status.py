@@ -52,7 +52,9 @@ _LIVE = frozenset(
     }
 )
 
-#: State -> the states it may become. Terminal states lead nowhere; a requeue is a new epoch.
+#: State -> the states it may become. Terminal states lead nowhere. A requeue is a new epoch of the
+#: same job: it begins in `QUEUED` again and keeps the attempts of the earlier ones. What succeeded is
+#: never requeued.
 TRANSITIONS: dict[JobState, frozenset[JobState]] = {
     JobState.BLOCKED: frozenset(
         {JobState.QUEUED, JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED}
@@ -141,5 +143,6 @@ class ErrorKind(StrEnum):
     BUDGET_EXCEEDED = "budget_exceeded"
     CANCELLED = "cancelled"
     EXPIRED = "expired"
+    QUEUE_TIMEOUT = "queue_timeout"
     POISON = "poison"
     INTERNAL = "internal"

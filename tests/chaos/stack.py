@@ -140,6 +140,7 @@ class ChaosStack:
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
             "PENSTOCK_REDIS_URL": self.servers.redis_url,
             "PENSTOCK_DATABASE_URL": self.servers.database_url,
+            "PENSTOCK_SMOKE_TEST": "false",
             "FIREWORKS_API_KEY": "sk-test",
             "PENSTOCK_FIREWORKS_BASE_URL": f"{self._simulator}/{PROVIDER}/v1",
         }

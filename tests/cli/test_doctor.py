@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
-from penstock_client.cli.checks import judge_latency, judge_postgres, judge_redis
+from penstock_client.catalogue import Edits
+from penstock_client.cli.checks import (
+    judge_edits,
+    judge_latency,
+    judge_postgres,
+    judge_redis,
+)
 from penstock_client.cli.provider_checks import (
     COUNTED_JOBS,
     Check,
@@ -97,6 +104,49 @@ def test_doctor_passes_on_a_migrated_stack(run, servers) -> None:
     assert {"Redis version", "migrations", "steward"} <= {
         check["name"] for check in report["checks"]
     }
+
+
+def configuration_of(ran: Any) -> Any:
+    by_name = {check["name"]: check for check in orjson.loads(ran.out)["checks"]}
+    return by_name["configuration"]
+
+
+def test_doctor_says_which_file_is_in_force(
+    run, servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "as packaged" in configuration_of(run("doctor", "--json"))["found"]
+    (tmp_path / "penstock.toml").write_text("[providers.openai]\ntimeout_s = 5\n")
+    check = configuration_of(run("doctor", "--json"))
+    assert (check["status"], check["found"]) == (
+        "ok",
+        "penstock.toml: 1 providers, 0 models, 0 capabilities",
+    )
+
+
+def test_doctor_names_every_mistake_of_the_file(
+    run, servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("[defaults]\ntimeout = 5\n[providers.openai]\nretries = 1\n")
+    monkeypatch.setenv("PENSTOCK_CONFIG", str(file))
+    ran = run("doctor", "--json")
+    check = configuration_of(ran)
+    assert (ran.code, check["status"]) == (1, "fail")
+    assert "defaults.timeout: " in check["found"]
+    assert "providers.openai.retries: " in check["found"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "refused", "status"),
+    [((), (), "ok"), (("openai/gpt-4o",), (), "ok"), ((), ("llm_models.x: wrong",), "warn")],
+)
+def test_rows_of_the_catalogue_are_judged(
+    changed: tuple[str, ...], refused: tuple[str, ...], status: str
+) -> None:
+    check = judge_edits(Edits(catalog=catalog(), changed=changed, refused=refused))
+    assert check.status == status
+    assert all(name in check.found for name in changed + refused)
 
 
 def test_doctor_fails_without_redis(run, servers, monkeypatch: pytest.MonkeyPatch) -> None:

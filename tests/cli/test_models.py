@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
 from uuid import uuid4
 
+import asyncpg
 import orjson
 import pytest
 
 from penstock_schemas.catalog import catalog
+from penstock_worker.embedded import EmbeddedStack
 from tests.cli.conftest import Ran, Run
 
 
@@ -64,7 +69,81 @@ def test_list_of_an_unknown_provider_is_refused(run: Run) -> None:
     assert "nowhere" in ran.err
 
 
+def test_list_is_under_the_configuration_file(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        "[providers.groq]\nis_active = false\n"
+        "[[models]]\nprovider = 'openai'\nname = 'gpt-4o'\ninput_usd_per_mtok = 1.75\n"
+    )
+    monkeypatch.setenv("PENSTOCK_CONFIG", str(file))
+    listed = {row["model"]: row for row in orjson.loads(run("models", "list", "--json").out)}
+    assert listed["openai/gpt-4o"]["input_usd_per_mtok"] == "1.75"
+    lines = run("models", "list", "--provider", "groq").out.splitlines()[1:]
+    assert lines and all(line.endswith("switched off") for line in lines)
+
+
+def test_list_with_a_mistake_in_the_file_is_bad_usage(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("[defaults]\ntimeout = 5\n")
+    monkeypatch.setenv("PENSTOCK_CONFIG", str(file))
+    ran = run("models", "list")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "mine.toml: defaults.timeout: is not a known key" in ran.err
+
+
+async def _price(database_url: str, price: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(
+        f"update penstock.llm_models set input_usd_per_mtok = {price}"
+        " where provider = 'openai' and model_id = 'gpt-4o'"
+    )
+    await connection.close()
+
+
+@pytest.fixture
+def edited(stack: EmbeddedStack, servers: None) -> Iterator[None]:
+    """An operator has given openai/gpt-4o the price of 1000 dollars."""
+    asyncio.run(_price(stack.database_url, "1000"))
+    yield
+    asyncio.run(_price(stack.database_url, "(seeded ->> 'input_usd_per_mtok')::numeric"))
+
+
+def test_list_shows_an_operators_price(run: Run, edited: None) -> None:
+    listed = {row["model"]: row for row in orjson.loads(run("models", "list", "--json").out)}
+    assert listed["openai/gpt-4o"]["input_usd_per_mtok"] == "1000"
+
+
+def test_list_without_its_database_says_so_and_goes_on(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PENSTOCK_DATABASE_URL", "postgresql://127.0.0.1:1/penstock")
+    monkeypatch.setenv("PENSTOCK_DEADLINE_S", "0.2")
+    ran = run("models", "list", "--json")
+    assert (ran.code, len(orjson.loads(ran.out))) == (0, len(catalog().models))
+    assert "warning: without the database's changes" in ran.err
+
+
 # Where a job would go.
+
+
+def test_route_costs_by_an_operators_price(run: Run, workspace: str, edited: None) -> None:
+    options = ("--model", "openai/gpt-4o", "--tokens", "1000000", "--json")
+    (row,) = orjson.loads(route(run, workspace, "generate", *options).out)["candidates"]
+    assert float(row["cost_usd"]) >= 1000
+
+
+def test_route_takes_the_configured_strategy(
+    run: Run, workspace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("[defaults]\nstrategy = 'cost'\n")
+    monkeypatch.setenv("PENSTOCK_CONFIG", str(file))
+    shown = orjson.loads(route(run, workspace, "generate", "--json").out)
+    assert shown["strategy"] == "cost"
 
 
 def test_route_without_a_strategy_is_that_of_the_rules(run: Run, workspace: str) -> None:

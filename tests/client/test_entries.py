@@ -9,15 +9,16 @@ from hypothesis import strategies as st
 from penstock_client.entries import Entry, Flow, pack_fence, unpack_fence
 
 U32 = st.integers(0, 2**32 - 1)
-ENTRIES = st.builds(Entry, st.uuids(), U32, U32, st.integers(0, 2**16 - 1))
+U16 = st.integers(0, 2**16 - 1)
+ENTRIES = st.builds(Entry, st.uuids(), U32, U32, U16, U16)
 WORKSPACES = st.from_regex(r"[a-z0-9][a-z0-9._-]{0,62}", fullmatch=True)
 
 
 @settings(deadline=None)
 @given(ENTRIES)
-def test_entry_survives_its_26_bytes(entry: Entry) -> None:
+def test_entry_survives_its_28_bytes(entry: Entry) -> None:
     packed = entry.pack()
-    assert len(packed) == 26
+    assert len(packed) == 28
     assert Entry.unpack(packed) == entry
 
 
@@ -36,9 +37,11 @@ def test_entries_sort_as_their_job_ids_do(job_ids: list[object]) -> None:
 
 
 @settings(deadline=None)
-@given(WORKSPACES, st.integers(0, 2), st.text(min_size=1))
-def test_flow_survives_its_name_whatever_the_model(workspace: str, lane: int, model: str) -> None:
-    flow = Flow(workspace, lane, model)
+@given(WORKSPACES, st.integers(0, 2), st.text(min_size=1), st.just("") | WORKSPACES)
+def test_flow_survives_its_name_whatever_the_model(
+    workspace: str, lane: int, model: str, tag: str
+) -> None:
+    flow = Flow(workspace, lane, model, tag)
     assert Flow.parse(flow.name) == flow
 
 

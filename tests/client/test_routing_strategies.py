@@ -14,44 +14,13 @@ from hypothesis import strategies as st
 from penstock_client import Penstock
 from penstock_client.routing import MAX_ROUTES, Candidate, explain_route, providers_of, routes_for
 from penstock_client.scoring import WEIGHTS
-from penstock_schemas.catalog import CapabilityDefault, Catalog, Model, Provider, catalog
+from penstock_schemas.catalog import Catalog, Model, catalog
 from penstock_schemas.errors import InvalidJob
 from penstock_schemas.jobs import Classify, Embed, Extract, Generate, Reason, Strategy
-from tests.client.routed import config
+from tests.client.routed import TEXT_CAPABILITIES, config, made_of, model
 
 TODAY = date(2026, 11, 21)
-TEXT_CAPABILITIES = ("generate", "reason", "extract", "classify")
 STRATEGIES = tuple(WEIGHTS)
-
-
-def model(ref: str, price: str | None = "1", **fields: Any) -> Model:
-    provider, _, name = ref.partition("/")
-    usual = {
-        "display_name": name,
-        "context_window": 100_000,
-        "capabilities": ["json", "schema"],
-        "input_usd_per_mtok": price,
-        "output_usd_per_mtok": price,
-    }
-    return Model.model_validate({"provider": provider, "name": name, **usual, **fields})
-
-
-def made_of(*models: Model, embed: str = "a/vectors") -> Catalog:
-    vectors = model("a/vectors", kind="embedding", capabilities=[], dimensions=100)
-    default = CapabilityDefault(model=models[0].ref, max_output_tokens=1000)
-    names = {row.provider for row in (*models, vectors)}
-    return Catalog(
-        providers=tuple(
-            Provider(name=name, display_name=name, base_url="http://localhost")
-            for name in sorted(names)
-        ),
-        models=(*models, vectors),
-        capabilities={
-            **dict.fromkeys(TEXT_CAPABILITIES, default),
-            "embed": CapabilityDefault(model=embed),
-        },
-        detection={},
-    )
 
 
 def generate(strategy: Strategy | None = "cost", **fields: Any) -> Generate:

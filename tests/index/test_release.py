@@ -90,7 +90,7 @@ async def test_again_later_does_not_queue_yet(
 ) -> None:
     await index.release([Again(lease, 60_000, lease.flow, lease.entry)])
     left = await contents(redis, index)
-    assert [item[:26] for item in left.due] == [lease.entry.pack()]
+    assert [item[:28] for item in left.due] == [lease.entry.pack()]
     assert lease.entry.pack() not in left.queues[lease.flow.name]
     assert left.held == {}
 

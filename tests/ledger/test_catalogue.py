@@ -93,6 +93,16 @@ async def test_seed_writes_a_models_facts(connection: asyncpg.Connection) -> Non
     )
 
 
+async def test_seed_writes_by_how_much_long_prompts_cost_more(
+    connection: asyncpg.Connection,
+) -> None:
+    await seed(connection)
+    rows = await connection.fetch("select * from penstock.llm_models")
+    found = {f"{row['provider']}/{row['model_id']}": row["long_context_factor"] for row in rows}
+    assert found == {model.ref: model.long_context_factor for model in CATALOG.models}
+    assert len(set(found.values())) > 1
+
+
 async def test_seed_writes_a_providers_facts(connection: asyncpg.Connection) -> None:
     await seed(connection)
     found = await connection.fetchrow("select * from penstock.llm_providers where name = 'openai'")

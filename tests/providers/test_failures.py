@@ -87,7 +87,11 @@ def test_signals_mean_what_the_table_says(status: int, body: Any, kind: ErrorKin
         ({"retry-after": "3"}, 3.0),
         ({"retry-after": "0.5"}, 0.5),
         ({"retry-after-ms": "250"}, 0.25),
+        ({"retry-after": "1", "retry-after-ms": "250"}, 0.25),
+        ({"retry-after": "1", "retry-after-ms": "1750"}, 1.75),
+        ({"retry-after": "1", "retry-after-ms": "soon"}, 1.0),
         ({"retry-after": "1", "retry-after-ms": "0"}, 1.0),
+        ({"retry-after-ms": "0"}, 0.0),
         (
             {
                 "date": "Sat, 21 Nov 2026 00:00:00 GMT",

@@ -391,10 +391,10 @@ def test_catalog_refuses_a_model_of_no_provider() -> None:
         Catalog.model_validate(data)
 
 
-def test_catalog_refuses_default_routing_to_an_unknown_model() -> None:
+def test_catalog_refuses_default_routing_to_an_unknown_provider() -> None:
     data = catalog().model_dump()
-    data["capabilities"]["reason"]["model"] = "openai/nothing"
-    with pytest.raises(ValidationError, match="openai/nothing"):
+    data["capabilities"]["reason"]["model"] = "nowhere/model"
+    with pytest.raises(ValidationError, match="nowhere/model"):
         Catalog.model_validate(data)
 
 

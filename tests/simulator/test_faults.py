@@ -135,6 +135,28 @@ async def test_fault_hits_only_its_model_and_provider(call: Any) -> None:
     assert (await call.openai()).status == 500
 
 
+async def test_fault_hits_only_its_key(call: Any) -> None:
+    await inject(call, provider="openai", kind="status", status=401, key="-bad")
+    statuses: list[int] = []
+    for key in ("acme-bad", "acme-good"):
+        body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]}
+        url = f"{call.sim.base_url('openai')}/chat/completions"
+        headers = {"authorization": f"Bearer {key}"}
+        statuses.append((await call.request("POST", url, body, headers)).status)
+    assert statuses == [401, 200]
+
+
+async def test_fault_reads_keys_of_other_wires(call: Any) -> None:
+    await inject(call, provider="anthropic", kind="status", status=401, key="key")
+    assert (await call.anthropic()).status == 401
+
+
+async def test_listed_fault_shows_no_more_than_the_end_of_its_key(call: Any) -> None:
+    await inject(call, kind="status", status=401, key="sk-simulated-1234")
+    reply = await call.control("GET", "faults")
+    assert reply.body["faults"][0]["key"] == "…1234"
+
+
 async def test_delete_clears_faults(call: Any) -> None:
     await inject(call, provider="openai", kind="status", status=500)
     assert (await call.control("DELETE", "faults")).body == {"cleared": 1}
@@ -161,7 +183,13 @@ def test_probability_is_kept_and_repeatable_by_seed() -> None:
 
 @pytest.mark.parametrize(
     "fault",
-    [{"kind": "flood"}, {"kind": "status", "count": 0}, {"kind": "hang", "nap": 1}, {}],
+    [
+        {"kind": "flood"},
+        {"kind": "status", "count": 0},
+        {"kind": "hang", "nap": 1},
+        {"kind": "status", "key": ""},
+        {},
+    ],
 )
 async def test_wrong_fault_is_refused_with_a_reason(call: Any, fault: dict[str, Any]) -> None:
     reply = await call.control("POST", "faults", fault)

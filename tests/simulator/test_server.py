@@ -85,6 +85,17 @@ async def test_canned_mode_still_limits_requests() -> None:
     assert statuses == [200, 429]
 
 
+@pytest.mark.parametrize(("tokens", "charged"), [("max", 500), ("input", 10), ("sum", 11)])
+async def test_canned_mode_charges_tokens_where_they_are_limited(tokens: Any, charged: int) -> None:
+    body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "x" * 40}]}
+    limits: dict[str, Any] = {"tokens_per_minute": 60_000, "tokens": tokens, "slice_s": 60}
+    async with Simulator(canned=True, **limits) as sim, aiohttp.ClientSession() as session:
+        url = f"{sim.base_url('openai')}/chat/completions"
+        async with session.post(url, json={**body, "max_tokens": 500}) as reply:
+            left = int(reply.headers["x-ratelimit-remaining-tokens"])
+    assert 60_000 - left == charged
+
+
 async def test_unknown_control_address_is_404(call: Any) -> None:
     assert (await call.control("GET", "nothing")).status == 404
 

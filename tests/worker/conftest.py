@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator
 import pytest
 from arq.connections import ArqRedis
 
-from penstock_client import Settings
+from penstock_client import Penstock, Settings
 from penstock_client.connections import close_redis, redis_pool
 from penstock_worker.admission.index import ProviderIndex
 from penstock_worker.embedded import EmbeddedStack
 from tests.worker.running import PROVIDER, Servers
+from tests.worker.waiting import Waiting
 
 
 @pytest.fixture
@@ -32,3 +33,9 @@ async def redis(empty: Settings) -> AsyncIterator[ArqRedis]:
 def index(redis: ArqRedis) -> ProviderIndex:
     """The provider's index, as a steward or a rival worker sees it."""
     return ProviderIndex(redis, PROVIDER)
+
+
+@pytest.fixture
+def waiting(penstock: Penstock, redis: ArqRedis) -> Waiting:
+    """Jobs that wait, with nobody to run them."""
+    return Waiting(penstock, redis)

@@ -95,6 +95,18 @@ def test_access_refuses_an_override_whose_braces_stand() -> None:
         access_to(OPENAI, {"PENSTOCK_OPENAI_BASE_URL": "https://{host}/v1", "OPENAI_API_KEY": "k"})
 
 
+def test_access_leaves_the_models_place_in_an_address() -> None:
+    url = "https://acme.example/openai/deployments/{model}?api-version=1"
+    variables = {"PENSTOCK_OPENAI_BASE_URL": url, "OPENAI_API_KEY": "k"}
+    assert access_to(OPENAI, variables).base_url == url
+
+
+def test_access_refuses_other_braces_beside_the_models() -> None:
+    url = "https://{resource}.example/openai/deployments/{model}"
+    with pytest.raises(ConfigurationError, match="PENSTOCK_OPENAI_BASE_URL"):
+        access_to(OPENAI, {"PENSTOCK_OPENAI_BASE_URL": url, "OPENAI_API_KEY": "k"})
+
+
 @pytest.mark.parametrize("url", ["127.0.0.1:9/v1", "ftp://x/v1", "//x"])
 def test_access_refuses_an_address_that_is_not_http(url: str) -> None:
     with pytest.raises(ConfigurationError, match="PENSTOCK_OPENAI_BASE_URL must start with http"):

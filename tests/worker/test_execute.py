@@ -78,8 +78,20 @@ def cost(input_tokens: int, output_tokens: int) -> Decimal:
     return (input_tokens * in_usd + output_tokens * out_usd) / 1_000_000
 
 
+class Unwatched:
+    """An observer that looks at nothing."""
+
+    def accepted(self, *_: object, took_s: float) -> None: ...
+
+    async def failed(self, *_: object) -> None: ...
+
+
 def executor(
-    sender: FakeSender, *, draining: bool = False, models: Catalog | None = None
+    sender: FakeSender,
+    *,
+    draining: bool = False,
+    models: Catalog | None = None,
+    observer: object | None = None,
 ) -> Executor:
     provider = catalog().provider("openai")
     return Executor(
@@ -89,6 +101,7 @@ def executor(
         models=models or catalog(),
         draining=lambda: draining,
         pass_on=nobody_reads,
+        observer=observer or Unwatched(),  # type: ignore[arg-type]
         jitter=lambda: 0.0,
     )
 

@@ -19,10 +19,13 @@ from penstock_worker.outcome import (
     Outcome,
     Reroute,
     Retry,
+    Shut,
     decide,
+    shut_by,
+    works,
 )
 
-ROUTES = ("openai/a", "openai/b", "openai/c")
+ROUTES = ("openai/a", "anthropic/b", "google/c")
 FREE = {ErrorKind.RATE_LIMITED, ErrorKind.QUOTA_EXHAUSTED}
 CHARGED = {
     ErrorKind.OVERLOADED,
@@ -54,10 +57,17 @@ FINAL = {
     ErrorKind.BUDGET_EXCEEDED,
     ErrorKind.CANCELLED,
     ErrorKind.EXPIRED,
+    ErrorKind.QUEUE_TIMEOUT,
     ErrorKind.POISON,
     ErrorKind.INTERNAL,
 }
 WAITING = FREE | CHARGED
+SHUTTING = {
+    ErrorKind.AUTHENTICATION,
+    ErrorKind.PERMISSION,
+    ErrorKind.MODEL_NOT_FOUND,
+    ErrorKind.QUOTA_EXHAUSTED,
+}
 REROUTABLE = (CHARGED | ONCE | REROUTED_AT_ONCE) - {ErrorKind.LENGTH}
 
 
@@ -88,8 +98,13 @@ def test_every_kind_of_error_has_its_rule() -> None:
 
 @pytest.mark.parametrize("kind", sorted(FREE))
 def test_waiting_for_a_limit_is_never_charged(kind: ErrorKind) -> None:
-    outcome = decided(kind, tries=4, number=40)
+    outcome = decided(kind, tries=4, number=40, routes=ROUTES[:1])
     assert isinstance(outcome, Retry) and not outcome.charge
+
+
+def test_an_empty_credential_goes_to_the_next_route_uncharged() -> None:
+    outcome = decided(ErrorKind.QUOTA_EXHAUSTED, tries=4)
+    assert outcome == Reroute(ROUTES[1], charge=False)
 
 
 @pytest.mark.parametrize("kind", sorted(CHARGED))
@@ -138,13 +153,19 @@ def test_the_last_attempt_fails_whatever_the_routes(kind: ErrorKind) -> None:
     [
         (ROUTES[1], Reroute(ROUTES[2])),
         (ROUTES[2], Fail()),
-        ("openai/elsewhere", Fail()),
+        ("xai/elsewhere", Fail()),
     ],
 )
 def test_routes_are_taken_in_order_to_their_end(
     kind: ErrorKind, route: str, following: Outcome
 ) -> None:
     assert decided(kind, route=route) == following
+
+
+@pytest.mark.parametrize("kind", [ErrorKind.AUTHENTICATION, ErrorKind.QUOTA_EXHAUSTED])
+def test_the_credentials_trouble_is_left_behind_with_its_provider(kind: ErrorKind) -> None:
+    outcome = decided(kind, routes=("openai/a", "openai/b", "google/c"))
+    assert isinstance(outcome, Reroute) and outcome.route == "google/c"
 
 
 # Deadlines.
@@ -156,13 +177,20 @@ def test_a_wait_beyond_the_deadline_goes_to_the_next_route(kind: ErrorKind) -> N
 
 
 @pytest.mark.parametrize("kind", sorted(FREE))
-def test_a_limit_that_lasts_beyond_the_deadline_fails(kind: ErrorKind) -> None:
-    assert decided(kind, retry_after_s=30, remaining_s=20) == Fail()
+def test_a_limit_without_another_route_never_waits_beyond_the_deadline(kind: ErrorKind) -> None:
+    outcome = decided(kind, retry_after_s=30, remaining_s=0.0, routes=ROUTES[:1])
+    assert outcome == Fail()
+
+
+def test_a_limit_that_lasts_beyond_the_deadline_goes_to_the_next_route_uncharged() -> None:
+    outcome = decided(ErrorKind.RATE_LIMITED, retry_after_s=30, remaining_s=20, tries=4)
+    assert outcome == Reroute(ROUTES[1], charge=False)
 
 
 @pytest.mark.parametrize("kind", sorted(WAITING))
 def test_a_wait_within_the_deadline_is_waited(kind: ErrorKind) -> None:
-    assert isinstance(decided(kind, remaining_s=QUOTA_PAUSE_S + 1), Retry)
+    outcome = decided(kind, remaining_s=QUOTA_PAUSE_S + 1, routes=ROUTES[:1])
+    assert isinstance(outcome, Retry)
 
 
 # Waits.
@@ -184,7 +212,7 @@ def test_backoff_doubles_up_to_a_minute_and_is_spread_over_half_of_it(
 
 @settings(deadline=None)
 @given(
-    kind=st.sampled_from(sorted(WAITING | ONCE)),
+    kind=st.sampled_from(sorted((WAITING | ONCE) - {ErrorKind.QUOTA_EXHAUSTED})),
     hint_s=st.floats(0, 1e6),
     number=st.integers(1, 10_000),
     jitter=st.floats(0, 1),
@@ -196,8 +224,49 @@ def test_the_providers_hint_is_waited_out_and_hardly_exceeded(
     assert hint_s <= waited(outcome) <= hint_s + 0.5
 
 
-def test_an_empty_credential_without_a_hint_pauses_for_a_while() -> None:
-    assert waited(decided(ErrorKind.QUOTA_EXHAUSTED)) == QUOTA_PAUSE_S
+def test_an_empty_credential_is_held_by_its_gate_not_by_each_job() -> None:
+    outcome = decided(ErrorKind.QUOTA_EXHAUSTED, retry_after_s=30, routes=ROUTES[:1])
+    assert waited(outcome) == 0.0
+
+
+# Gates, and what an error says of the provider.
+
+
+def refused(kind: ErrorKind, *, retry_after_s: float | None = None) -> ProviderError:
+    return ProviderError(kind, "told", provider="openai", status=400, retry_after_s=retry_after_s)
+
+
+def test_an_empty_credential_without_a_hint_is_shut_for_a_while() -> None:
+    shut = shut_by(refused(ErrorKind.QUOTA_EXHAUSTED))
+    assert shut == Shut(of_model=False, state="quota_spent", for_s=QUOTA_PAUSE_S)
+
+
+def test_an_empty_credential_is_shut_until_the_providers_date() -> None:
+    shut = shut_by(refused(ErrorKind.QUOTA_EXHAUSTED, retry_after_s=7200))
+    assert shut is not None and shut.for_s == 7200
+
+
+@pytest.mark.parametrize("kind", [ErrorKind.PERMISSION, ErrorKind.MODEL_NOT_FOUND])
+def test_what_a_key_may_not_use_shuts_that_model_alone(kind: ErrorKind) -> None:
+    shut = shut_by(refused(kind))
+    assert shut is not None and shut.of_model
+
+
+@pytest.mark.parametrize("kind", sorted(set(ErrorKind) - SHUTTING))
+def test_other_errors_shut_nothing(kind: ErrorKind) -> None:
+    assert shut_by(refused(kind)) is None
+
+
+def test_what_was_never_answered_shuts_nothing() -> None:
+    error = ProviderError(ErrorKind.AUTHENTICATION, "told", provider="openai")
+    assert shut_by(error) is None
+
+
+@pytest.mark.parametrize("kind", sorted(ErrorKind))
+def test_breakers_count_trouble_of_the_provider_not_limits_nor_jobs(kind: ErrorKind) -> None:
+    trouble = CHARGED | {ErrorKind.INTERRUPTED, ErrorKind.MALFORMED_ANSWER}
+    silent = SHUTTING | {ErrorKind.RATE_LIMITED, ErrorKind.REQUEST_EXCEEDS_LIMIT}
+    assert works(kind) is (False if kind in trouble else None if kind in silent else True)
 
 
 # Laws.
@@ -235,8 +304,9 @@ def test_no_job_is_charged_beyond_its_attempts_nor_waits_beyond_its_deadline(
         assert remaining_s is None or outcome.wait_s < remaining_s
         assert outcome.charge is (RULES[kind].again is not Again.FREE)
     if isinstance(outcome, Reroute):
-        assert tries + 1 < max_attempts
-        assert kind in REROUTABLE
+        assert not outcome.charge or tries + 1 < max_attempts
+        assert kind in REROUTABLE | FREE
+        assert outcome.charge is (RULES[kind].again is not Again.FREE)
         assert ROUTES.index(outcome.route) == ROUTES.index(rest["route"]) + 1
 
 

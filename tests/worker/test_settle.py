@@ -54,7 +54,9 @@ def told() -> Told:
 async def settler(ledger: Ledger, index: ProviderIndex, told: Told) -> AsyncIterator[Settler]:
     """A settler at work on an open index."""
     await index.finish_rebuild(await index.begin_rebuild("e1"))
-    running = Settler(ledger, index, on_settled=told.on_settled, reconcile=told.reroute)
+    running = Settler(
+        ledger, index, on_settled=told.on_settled, reconcile=told.reroute, cache_reads_count=True
+    )
     running.start()
     yield running
     await running.drain(within_s=0.1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,11 +11,12 @@ import typer
 
 
 def register(app: typer.Typer) -> None:
-    """Adds `worker`, `steward`, `simulator`, `up` and `demo` to the command line."""
+    """Adds `worker`, `steward`, `smoke`, `simulator`, `up` and `demo` to the command line."""
     app.command("worker", epilog="Example: penstock worker --provider openai --concurrency 200")(
         worker
     )
     app.command("steward", epilog="Example: penstock steward")(steward)
+    app.command("smoke", epilog="Example: penstock smoke --provider openai")(smoke)
     app.command("simulator", epilog="Example: penstock simulator --port 9100 --latency-ms 200")(
         simulator
     )
@@ -76,6 +78,35 @@ def steward(json_logs: JsonLogs = False) -> None:
     uvloop.run(run_steward(Settings.load()))
 
 
+def smoke(
+    provider: Annotated[str, typer.Option(help="The provider to call, as in the catalogue.")],
+    model: Annotated[
+        str | None, typer.Option(help="Its model to ask; default: the cheapest active one.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Try a provider's key with one tiny call to its cheapest model; exits with 1 if that fails.
+
+    The call is real and costs a fraction of a cent. It needs neither Redis nor Postgres.
+    """
+    import asyncio
+
+    from penstock_client.settings import Settings
+    from penstock_worker.smoke_command import print_result, run_smoke
+
+    result = asyncio.run(run_smoke(provider, model, Settings.load()))
+    print_result(result, as_json=as_json)
+    raise typer.Exit(0 if result.ok else 1)
+
+
+class TokensCounted(StrEnum):
+    """What a simulated limit on tokens counts."""
+
+    MAX = "max"
+    INPUT = "input"
+    SUM = "sum"
+
+
 def simulator(  # noqa: PLR0917 - options of a command
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 9100,
@@ -84,6 +115,16 @@ def simulator(  # noqa: PLR0917 - options of a command
     seed: Annotated[int, typer.Option(help="Makes the spread repeatable.")] = 0,
     requests_per_minute: Annotated[int | None, typer.Option(min=1)] = None,
     tokens_per_minute: Annotated[int | None, typer.Option(min=1)] = None,
+    tokens: Annotated[
+        TokensCounted | None,
+        typer.Option(
+            help="What counts as tokens: the larger of max_tokens and input, the input, or the sum "
+            "of input and output; default: as each provider does."
+        ),
+    ] = None,
+    slice_s: Annotated[
+        float, typer.Option(min=0.001, max=60, help="Seconds' worth of a limit to allow at once.")
+    ] = 1.0,
     canned: Annotated[
         bool, typer.Option("--canned", help="Fixed minimal answers, to measure the rest.")
     ] = False,
@@ -105,6 +146,8 @@ def simulator(  # noqa: PLR0917 - options of a command
             seed=seed,
             requests_per_minute=requests_per_minute,
             tokens_per_minute=tokens_per_minute,
+            tokens=None if tokens is None else tokens.value,
+            slice_s=slice_s,
             canned=canned,
             on_ready=ready,
         )

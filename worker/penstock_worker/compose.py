@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import random
 import secrets
 import socket
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 
 from arq.connections import ArqRedis
 
+from penstock_client.background import forever
+from penstock_client.catalogue import REFRESH_S, load_catalog
 from penstock_client.connections import check_redis, close_redis, redis_pool
 from penstock_client.ledger import Ledger, pending_migrations
 from penstock_client.settings import DATABASE_VARIABLE, Settings
-from penstock_schemas.catalog import catalog
 from penstock_schemas.errors import ConfigurationError
+from penstock_schemas.limit_policy import limit_policy
 from penstock_worker.admission.index import ProviderIndex
 from penstock_worker.credentials import access_to
 from penstock_worker.deltas import DeltaSink
 from penstock_worker.execute import Executor
+from penstock_worker.first_use import try_credential
 from penstock_worker.heartbeat import Heartbeat
 from penstock_worker.leases import Held
+from penstock_worker.observing import PLATFORM, Observer
 from penstock_worker.pool import ProviderWorker
 from penstock_worker.providers.http import AiohttpTransport, Sender
 from penstock_worker.providers.registry import adapter_for
 from penstock_worker.steward import Steward
 from penstock_worker.wake import Wake
+
+logger = logging.getLogger("penstock.worker")
 
 
 def process_name() -> str:
@@ -48,7 +55,7 @@ async def run_worker(
 
     Raises ConfigurationError, MissingKey, UnknownProvider or Unavailable before it starts.
     """
-    models = catalog()
+    models = await load_catalog(settings)
     provider = models.provider(provider_name)
     adapter_for(provider)  # refuses a wire that is not spoken
     access = access_to(provider, variables)
@@ -59,20 +66,24 @@ async def run_worker(
     ):
         name, held = process_name(), Held()
         index = ProviderIndex(redis, provider.name)
+        policy = limit_policy(provider.name)
+        observer = Observer(index, policy, credential=PLATFORM)
         worker: ProviderWorker | None = None
+        executor = Executor(
+            provider=provider,
+            access=access,
+            sender=sender,
+            models=models,
+            draining=lambda: worker is not None and not worker.allow_pick_jobs,
+            pass_on=DeltaSink(redis, index.keys).pass_on,
+            observer=observer,
+            jitter=random.random,
+        )
         worker = ProviderWorker(
             name=name,
             index=index,
             ledger=ledger,
-            executor=Executor(
-                provider=provider,
-                access=access,
-                sender=sender,
-                models=models,
-                draining=lambda: worker is not None and not worker.allow_pick_jobs,
-                pass_on=DeltaSink(redis, index.keys).pass_on,
-                jitter=random.random,
-            ),
+            executor=executor,
             heartbeat=Heartbeat(
                 settings.require_redis(),
                 provider=provider.name,
@@ -84,15 +95,40 @@ async def run_worker(
             wake=Wake(redis, index.keys.wake),
             max_jobs=slots,
             drain_s=drain_s,
+            cache_reads_count=policy.cache_reads_count,
             redis_pool=redis,
             handle_signals=handle_signals,
         )
-        await _until_stopped(worker)
+
+        async def follow_catalog() -> None:
+            await asyncio.sleep(REFRESH_S)
+            executor.follow(await load_catalog(settings))
+
+        beside = [forever(follow_catalog, event="catalogue.refresh_failed", logger=logger)]
+        if settings.smoke_test:
+            beside.append(
+                _once(
+                    try_credential(
+                        redis, index, observer, sender, models, provider=provider, access=access
+                    )
+                )
+            )
+        tasks = [asyncio.create_task(work) for work in beside]
+        try:
+            await _until_stopped(worker)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _once(work: Awaitable[object]) -> None:
+    await work
 
 
 async def run_steward(settings: Settings, *, handle_signals: bool = True) -> None:
     """Run one steward until SIGTERM or SIGINT. Raises before it starts as `run_worker` does."""
-    providers = [provider.name for provider in catalog().providers]
+    providers = [provider.name for provider in (await load_catalog(settings)).providers]
     async with _servers(settings) as (redis, ledger):
         steward = Steward(
             name=process_name(),

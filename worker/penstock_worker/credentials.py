@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from penstock_schemas.catalog import Provider
+from penstock_schemas.catalog import MODEL_PLACEHOLDER, Provider
 from penstock_schemas.errors import ConfigurationError, MissingKey
 
 
@@ -34,13 +34,13 @@ def base_url_variable(provider: str) -> str:
 
 
 def access_to(provider: Provider, variables: Mapping[str, str]) -> Access:
-    """Address and key of a provider.
+    """Address and key of a provider. The address may hold `{model}`, which each call fills in.
 
     Raises MissingKey or ConfigurationError, naming the variable to set.
     """
     override = base_url_variable(provider.name)
     base_url = (variables.get(override) or provider.base_url).rstrip("/")
-    if "{" in base_url:
+    if "{" in base_url.replace(MODEL_PLACEHOLDER, ""):
         raise ConfigurationError(f"provider {provider.name} has no fixed address: set {override}")
     if not base_url.startswith(("http://", "https://")):
         raise ConfigurationError(f"{override} must start with http:// or https://")

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import httpx
+
 from penstock_schemas.catalog import Model
 from penstock_schemas.errors import ProviderError
 from penstock_schemas.ids import WorkspaceId
@@ -36,6 +38,7 @@ class Progress:
     sent: bool = False
     status: int | None = None
     simulated: bool = False
+    headers: httpx.Headers | None = None
 
 
 def succeeded(
@@ -105,6 +108,7 @@ def failed(
             state=JobState.QUEUED,
             provider=provider,
             model=model,
+            charge=outcome.charge,
             spent=replace(spent, repair=None).encode(),
         )
     state = JobState.EXPIRED if error.kind is ErrorKind.EXPIRED else JobState.FAILED

@@ -26,6 +26,7 @@ from penstock_worker.attempts import Attempt, Settlement
 from penstock_worker.credentials import Access
 from penstock_worker.ending import Progress, cut_off, failed, returned, succeeded
 from penstock_worker.leases import Lease
+from penstock_worker.observing import Observer
 from penstock_worker.outcome import POISON_CRASHES, Outcome, decide
 from penstock_worker.providers.http import Sender, Timeout, possibly_sent
 from penstock_worker.providers.protocol import Adapter, Answer, Built, Call
@@ -76,6 +77,7 @@ class Executor:
         models: Catalog,
         draining: Callable[[], bool],
         pass_on: PassOn,
+        observer: Observer,
         jitter: Callable[[], float],
     ) -> None:
         self._provider = provider
@@ -84,6 +86,7 @@ class Executor:
         self._models = models
         self._draining = draining
         self._pass_on = pass_on
+        self._observer = observer
         self._jitter = jitter
         self._by_name: dict[str, Model] = {}
 
@@ -95,6 +98,7 @@ class Executor:
         except NotStarted as reason:
             return returned(attempt, reason.wait_s)
         except ProviderError as error:
+            await self._observer.failed(attempt.lease.flow, error, progress.headers)
             return failed(attempt, progress, error, self._decide(attempt, progress, error))
         except asyncio.CancelledError:
             return cut_off(attempt, progress)
@@ -116,7 +120,15 @@ class Executor:
                 answer = self._parse(plan, await self._send(plan, progress))
         except httpx.HTTPError as error:
             raise self._interrupted(progress, error) from error
+        if progress.headers is not None:
+            took_s = time.monotonic() - progress.started
+            self._observer.accepted(attempt.lease.flow, progress.headers, took_s=took_s)
         return succeeded(attempt, progress, answer, plan.built.warnings)
+
+    def follow(self, models: Catalog) -> None:
+        """Take up a changed catalogue: prices, limits of models, this provider's timeouts."""
+        self._models, self._provider = models, models.provider(self._provider.name)
+        self._by_name = {}
 
     def possible_cost(self, lease: Lease) -> Decimal | None:
         """What a job's lost call may have cost, by its estimate; None when no price is known."""
@@ -215,6 +227,7 @@ class Executor:
     @staticmethod
     def _note(response: httpx.Response, progress: Progress) -> None:
         progress.status = response.status_code
+        progress.headers = response.headers
         progress.simulated = SIMULATED_HEADER in response.headers
 
     def _interrupted(self, progress: Progress, error: httpx.HTTPError) -> ProviderError:

@@ -16,7 +16,7 @@ from redis import Redis
 from redis.exceptions import NoScriptError, RedisError
 
 from penstock_schemas.keys import ProviderKeys
-from penstock_worker.admission.index import record_rest, worker_script
+from penstock_worker.admission.index import record_rest, renew_script
 from penstock_worker.leases import LEASE_S, RENEW_S, Held, Lease
 
 logger = logging.getLogger("penstock.worker")
@@ -41,7 +41,7 @@ class Heartbeat:
         self._keys = ProviderKeys(provider)
         self._worker = worker
         self._held = held
-        self._script = worker_script("renew")
+        self._script = renew_script()
         self._redis: Any = Redis.from_url(  # pyright: ignore[reportUnknownMemberType]
             redis_url,
             socket_timeout=min(deadline_s, RENEW_S / 2),

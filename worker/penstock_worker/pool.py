@@ -46,6 +46,10 @@ CLAIM_BATCH = 50
 OPENINGS = 3
 #: From this many jobs under way on, a claim waits for company.
 BUSY = 8
+#: The share of slots that only interactive work may take.
+INTERACTIVE_SHARE = 0.2
+#: Claims that brought nothing are at least this far apart, in seconds.
+PACE_S = 0.002
 
 
 async def attempt(ctx: dict[str, Any], opened: Attempt) -> None:
@@ -71,6 +75,7 @@ class ProviderWorker(Worker):
         wake: Wake,
         max_jobs: int,
         drain_s: float,
+        cache_reads_count: bool,
         **arq: Any,
     ) -> None:
         self.ctx: dict[str, Any]
@@ -91,7 +96,11 @@ class ProviderWorker(Worker):
         self._wake = wake
         self._executor = executor
         self._settler = Settler(
-            ledger, index, on_settled=self._on_settled, reconcile=self._reconcile_later
+            ledger,
+            index,
+            on_settled=self._on_settled,
+            reconcile=self._reconcile_later,
+            cache_reads_count=cache_reads_count,
         )
         self._reconciling: set[asyncio.Task[None]] = set()
         self._ledger_doubtful = False
@@ -149,9 +158,11 @@ class ProviderWorker(Worker):
         self._opened_at = self.loop.time()
         if len(claimed.leases) == wanted < free:
             return  # there is room for more, and probably more to claim
-        due_s = FALLBACK_S if claimed.wait_ms is None else claimed.wait_ms / 1000
-        # Full, or nothing left: a settled job, a push or the next due job wakes us.
-        await self._wake.wait(min(due_s, FALLBACK_S))
+        # Full, or nothing left: a settled job, a push, the next due job or an open gate wakes us.
+        if claimed.wait_ms is not None and claimed.wait_ms < FALLBACK_S * 1000:
+            await self._wake.wait(max(claimed.wait_ms / 1000, PACE_S), exactly=True)
+        else:
+            await self._wake.wait(FALLBACK_S)
         if len(self._held) >= BUSY:
             await asyncio.sleep(NAP_S)
 
@@ -172,7 +183,7 @@ class ProviderWorker(Worker):
         if self._ledger_doubtful:
             await self._ledger.fetch("ping")
             self._ledger_doubtful = False
-        claimed = await self._index.claim(free)
+        claimed = await self._index.claim(free, other_slots=self._other_slots())
         if not claimed.leases:
             return claimed
         for lease in claimed.leases:
@@ -181,6 +192,11 @@ class ProviderWorker(Worker):
         self._opening.add(opening)
         opening.add_done_callback(self._opening.discard)
         return claimed
+
+    def _other_slots(self) -> int:
+        """Slots that work which is not interactive may still take."""
+        most = max(1, int(self.max_jobs * (1 - INTERACTIVE_SHARE)))
+        return max(0, most - sum(1 for lease in self._held.values() if lease.flow.lane))
 
     async def _open_and_start(self, leases: Sequence[Lease]) -> None:
         try:

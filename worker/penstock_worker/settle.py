@@ -12,18 +12,27 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 import asyncpg
 
 from penstock_client.background import forever
 from penstock_client.connections import POSTGRES_AWAY, REDIS_AWAY
-from penstock_client.entries import Entry, Flow
 from penstock_client.ledger import Ledger
-from penstock_worker.admission.index import Again, Done, Drop, ProviderIndex, Release
+from penstock_schemas.status import AttemptState
+from penstock_worker.admission.index import (
+    Again,
+    Done,
+    Drop,
+    ProviderIndex,
+    Release,
+    Used,
+    Verdict,
+)
 from penstock_worker.attempts import Settlement, settle
 from penstock_worker.leases import Lease
+from penstock_worker.outcome import works
 from penstock_worker.stash import encode_settlements
 
 logger = logging.getLogger("penstock.worker")
@@ -55,8 +64,10 @@ class Settler:
         *,
         on_settled: Callable[[Sequence[Pending]], None],
         reconcile: Callable[[Sequence[UUID]], object],
+        cache_reads_count: bool,
     ) -> None:
         self._ledger = ledger
+        self._cache_reads_count = cache_reads_count
         self._index = index
         self._on_settled = on_settled
         self._reconcile = reconcile
@@ -179,12 +190,27 @@ class Settler:
             and (pending.settlement.job_id not in moved or pending.settlement.provider != here)
         ]
         try:
-            await self._index.release([_release_of(pending, moved, here) for pending in group])
+            await self._index.release([self._release_of(pending, moved) for pending in group])
         except REDIS_AWAY as error:  # the leases lapse; the ledger refuses a second call
             logger.warning("settle.release_failed", extra={"reason": str(error)})
             unsure = [pending.settlement.job_id for pending in group]
         if unsure:
             self._reconcile(unsure)
+
+    def _release_of(self, pending: Pending, moved: dict[UUID, int]) -> Release:
+        settlement, lease = pending.settlement, pending.lease
+        known = settlement.job_id in moved
+        used = used_by(settlement, cache_reads_count=self._cache_reads_count)
+        if settlement.state.is_terminal:
+            # Not known: written by an earlier try, or the job has another result. Say that it
+            # ended, and let who awaits it look in Postgres.
+            body = (settlement.result or b"") if known else b""
+            return Done(lease, settlement.workspace, body, used)
+        if not known or settlement.provider != self._index.provider:
+            return Drop(lease, used)
+        entry = replace(lease.entry, placement_version=moved[settlement.job_id])
+        flow = replace(lease.flow, model=settlement.model)
+        return Again(lease, settlement.wait_ms, flow, entry, used)
 
 
 async def settle_apart(ledger: Ledger, settlements: list[Settlement]) -> dict[UUID, int]:
@@ -204,20 +230,21 @@ async def settle_apart(ledger: Ledger, settlements: list[Settlement]) -> dict[UU
     return moved
 
 
-def _release_of(pending: Pending, moved: dict[UUID, int], here: str) -> Release:
-    settlement, lease = pending.settlement, pending.lease
-    known = settlement.job_id in moved
-    if settlement.state.is_terminal:
-        # Not known: written by an earlier try, or the job has another result. Say that it ended,
-        # and let who awaits it look in Postgres.
-        return Done(lease, settlement.workspace, (settlement.result or b"") if known else b"")
-    if not known or settlement.provider != here:
-        return Drop(lease)
-    entry = Entry(
-        lease.job_id,
-        lease.entry.input_tokens,
-        lease.entry.output_tokens,
-        moved[settlement.job_id],
-    )
-    flow = Flow(lease.flow.workspace, lease.flow.lane, settlement.model)
-    return Again(lease, settlement.wait_ms, flow, entry)
+def used_by(settlement: Settlement, *, cache_reads_count: bool) -> Used:
+    """What an attempt says of its provider, and what it used of turns and limits.
+
+    `cache_reads_count`: whether the provider's limits count what was read from its cache.
+    """
+    if settlement.attempt_state is AttemptState.RETURNED:
+        return Used(0, 0, Verdict.UNSENT)
+    usage, verdict = settlement.usage, Verdict.WORKS
+    if settlement.error_kind is not None:
+        well = works(settlement.error_kind)
+        if well is False:
+            verdict = Verdict.FAILS
+        elif well is None or settlement.http_status is None:
+            verdict = Verdict.NOTHING
+    if usage.estimated:
+        return Used(verdict=verdict)
+    counted = usage.input_tokens - (0 if cache_reads_count else usage.cache_read_tokens)
+    return Used(max(0, counted), usage.output_tokens, verdict)

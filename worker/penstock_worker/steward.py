@@ -1,8 +1,9 @@
 """The steward: keeps the index true to the ledger. Several may run; all they do is repeatable.
 
 It opens each provider's index, rebuilds it after a loss of Redis, indexes submits whose producer
-could not, writes settlements that waited for Postgres, and ends jobs whose deadline passed. Behind
-all that stands the audit: every live job is looked at in turn, and whatever the index lacks is put
+could not, writes settlements that waited for Postgres, ends jobs whose deadline passed, moves jobs
+away from where they must not wait, and writes into each index what operators have set. Behind all
+that stands the audit: every live job is looked at in turn, and whatever the index lacks is put
 back, for whatever reason it was lost.
 """
 
@@ -13,7 +14,6 @@ import logging
 import secrets
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import UUID
 
@@ -23,24 +23,29 @@ from arq.worker import Worker
 
 from penstock_client.background import forever
 from penstock_client.connections import AWAY
-from penstock_client.entries import Entry, Flow
 from penstock_client.ledger import Ledger, StandingJob
-from penstock_schemas.ids import Fence, JobId, WorkspaceId
+from penstock_schemas.catalog import Catalog, catalog
 from penstock_schemas.keys import PREFIX, STEWARD
-from penstock_schemas.results import ErrorInfo, Result
+from penstock_schemas.limits import LimitSetting
 from penstock_schemas.status import ErrorKind, JobState
 from penstock_worker.admission.index import Done, Drop, ProviderIndex, Release
-from penstock_worker.attempts import Settlement, Spent
-from penstock_worker.leases import LEASE_S, Lease
+from penstock_worker.attempts import Settlement
+from penstock_worker.diversion import Diversion, Mover
+from penstock_worker.leases import LEASE_S
+from penstock_worker.queue_wait import QueueWaits
 from penstock_worker.reconcile import put_in_place, reindex_by_ledger
 from penstock_worker.settle import settle_apart
 from penstock_worker.stash import decode_settlements
+from penstock_worker.steering import IndexSteering
+from penstock_worker.unstarted import ended, keep, nominal_lease, tell
 
 logger = logging.getLogger("penstock.steward")
 
 _GUARD_S = 0.5
 _SWEEP_S = 0.25
 _EXPIRE_S = 1.0
+_DIVERT_S = 0.5
+_STEER_S = 0.5
 _STASH_S = 5.0
 #: A stashed settlement is written by its own worker unless it is this old, in ms.
 _STASH_AGE_MS = 10_000
@@ -61,10 +66,21 @@ async def ensure_partitions(ctx: dict[str, Any]) -> int:
 
 
 class Steward(Worker):
-    """One steward process. Slow periodic work is plain arq cron; the rest are its own loops."""
+    """One steward process. Slow periodic work is plain arq cron; the rest are its own loops.
+
+    `file_limits` are those of the configuration file, `models` the catalogue in force.
+    """
 
     def __init__(
-        self, *, name: str, redis: ArqRedis, ledger: Ledger, providers: Sequence[str], **arq: Any
+        self,
+        *,
+        name: str,
+        redis: ArqRedis,
+        ledger: Ledger,
+        providers: Sequence[str],
+        file_limits: Sequence[LimitSetting] = (),
+        models: Catalog | None = None,
+        **arq: Any,
     ) -> None:
         hourly = cron(ensure_partitions, minute={7}, run_at_startup=True)
         super().__init__(
@@ -72,8 +88,15 @@ class Steward(Worker):
         )
         self.name = name
         self._ledger = ledger
-        self._providers = tuple(providers)
+        self._providers = frozenset(providers)
+        self._known = self._providers
         self._rebuilding: dict[str, asyncio.Task[None]] = {}
+        self._steering = IndexSteering(
+            ledger, redis, file_limits=file_limits, models=models or catalog()
+        )
+        mover = Mover(redis, ledger, self.index_of)
+        self._diversion = Diversion(redis, ledger, mover)
+        self._queue_waits = QueueWaits(redis, ledger, self.index_of, mover)
         self.ctx["ledger"] = ledger
 
     async def main(self) -> None:
@@ -81,8 +104,11 @@ class Steward(Worker):
         self.ctx["redis"] = self.pool
         duties = [
             (self.guard, _GUARD_S),
+            (self.steer, _STEER_S),
             (self.index_submissions, _SWEEP_S),
             (self.expire, _EXPIRE_S),
+            (self.divert, _DIVERT_S),
+            (self.bound_waits, _EXPIRE_S),
             (self.settle_stashed, _STASH_S),
             (self.audit, _AUDIT_AGE_S),
             (self._poll_iteration, 1.0),
@@ -112,13 +138,18 @@ class Steward(Worker):
     async def guard(self) -> None:
         """Rebuild every index that is missing, stale, or left half rebuilt."""
         await self.pool.set(STEWARD, self.name, ex=5)
-        live = await self._ledger.fetch("live_providers")
         run = await self.index_of(PREFIX).server_run()
-        for provider in {*self._providers, *(row["provider"] for row in live)}:
+        live = await self._ledger.fetch("live_providers")
+        self._known = self._providers | {row["provider"] for row in live}
+        for provider in self._known:
             state = await self.index_of(provider).check_server(run)
             running = self._rebuilding.get(provider)
             if state != "open" and (running is None or running.done()):
                 self._rebuilding[provider] = asyncio.create_task(self._rebuild_safely(provider))
+
+    async def steer(self) -> None:
+        """Write into every index what operators have changed."""
+        await self._steering.steer(await self._known_providers())
 
     async def _rebuild_safely(self, provider: str) -> None:
         try:
@@ -147,6 +178,7 @@ class Steward(Worker):
             waiting += await index.reindex(free, wake=False)
         lapsed = await self._without_lease(index, suspects, until=began + LEASE_S)
         await index.reindex(lapsed, lapsed=True, wake=False)
+        await self._steering.prepare(provider)
         state = await index.finish_rebuild(epoch)
         logger.info(
             "index.rebuilt",
@@ -191,18 +223,25 @@ class Steward(Worker):
         """End the jobs whose deadline passed while they waited, and tell who awaits them."""
         async with self._ledger.pool.acquire() as connection, connection.transaction():
             rows = await self._ledger.fetch("expire", connection=connection)
-            ended = [_expired(row) for row in rows]
-            await self._ledger.fetch(
-                "keep_answers",
-                [row["id"] for row in rows],
-                [0] * len(rows),
-                [result.encode() for result in ended],
-                connection=connection,
-            )
-        for row, result in zip(rows, ended, strict=True):
-            lease = _nominal_lease(row["id"], 0, row["workspace"], row["model"])
-            release = Done(lease, row["workspace"], result.encode())
-            await self.index_of(row["provider"]).release([release])
+            ends = [
+                ended(
+                    row,
+                    state=JobState.EXPIRED,
+                    kind=ErrorKind.EXPIRED,
+                    message=f"its deadline passed after {row['attempts']} attempts",
+                )
+                for row in rows
+            ]
+            await keep(self._ledger, ends, connection=connection)
+        await tell(self.index_of, ends)
+
+    async def divert(self) -> None:
+        """Move jobs away from gates that are shut, to routes whose gates are open."""
+        await self._diversion.run(self._known)
+
+    async def bound_waits(self) -> None:
+        """Move or end the jobs that waited longer than they may."""
+        await self._queue_waits.run()
 
     async def audit(self) -> None:
         """Put back what the index lacks: one round over all live jobs that stand still."""
@@ -225,8 +264,7 @@ class Steward(Worker):
         """Write settlements that their workers left in Redis while Postgres was away."""
         seconds, _ = await cast("Any", self.pool).time()
         oldest = f"({int(seconds) * 1000 - _STASH_AGE_MS}"
-        live = await self._ledger.fetch("live_providers")
-        for provider in {*self._providers, *(row["provider"] for row in live)}:
+        for provider in self._known:
             index = self.index_of(provider)
             entries: list[Any] = await self.pool.xrange(
                 index.keys.unsettled, min="-", max=oldest, count=50
@@ -244,7 +282,7 @@ class Steward(Worker):
         moved = await settle_apart(self._ledger, group)
         releases: list[Release] = []
         for item in group:
-            lease = _nominal_lease(item.job_id, item.fence, item.workspace, item.model)
+            lease = nominal_lease(item.job_id, item.fence, item.workspace, item.model)
             if item.state.is_terminal and item.job_id in moved:
                 releases.append(Done(lease, item.workspace, item.result or b""))
             else:
@@ -253,33 +291,3 @@ class Steward(Worker):
         again = [item.job_id for item in group if not item.state.is_terminal]
         await reindex_by_ledger(self._ledger, self.index_of, again)
         logger.info("stash.settled", extra={"provider": index.provider, "attempts": len(group)})
-
-
-def _nominal_lease(job_id: UUID, fence: int, workspace: str, model: str) -> Lease:
-    """A lease to give back in somebody else's name; only its ID and token count."""
-    entry = Entry(job_id, 0, 0)
-    return Lease(job_id, Fence(fence), entry, Flow(workspace, 0, model), None, "", 0.0)
-
-
-def _expired(row: Any) -> Result:
-    now = datetime.now(UTC)
-    spent = Spent.decode(row["spent"])
-    info = ErrorInfo(
-        kind=ErrorKind.EXPIRED,
-        message=f"its deadline passed after {row['attempts']} attempts",
-        provider=row["provider"],
-        model=row["model"],
-    )
-    return Result(
-        job_id=JobId(str(row["id"])),
-        workspace=WorkspaceId(row["workspace"]),
-        status=JobState.EXPIRED,
-        usage=spent.usage,
-        cost_usd=spent.cost_usd,
-        provider=row["provider"],
-        model=row["model"],
-        attempts=row["attempts"],
-        duration_ms=max(0, int((now - row["created_at"]).total_seconds() * 1000)),
-        finished_at=now,
-        error=info,
-    )

@@ -46,10 +46,12 @@ class Wake:
         """Forget earlier wake-ups; called before looking, so that none is missed."""
         self._event.clear()
 
-    async def wait(self, at_most_s: float) -> None:
-        """Wait for a wake-up, at most this long less a jitter of a quarter."""
+    async def wait(self, at_most_s: float, *, exactly: bool = False) -> None:
+        """Wait for a wake-up, at most this long, less a jitter of a quarter unless `exactly`."""
+        if not exactly:
+            at_most_s *= random.uniform(0.75, 1.0)  # noqa: S311
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(at_most_s * random.uniform(0.75, 1.0)):  # noqa: S311
+            async with asyncio.timeout(at_most_s):
                 await self._event.wait()
 
     async def _listen(self) -> None:

@@ -14,6 +14,13 @@ from typing import Any
 from arq.connections import ArqRedis
 from redis.exceptions import RedisError
 
+from penstock_client.catalogue import (
+    ConfigurationFile,
+    Edits,
+    read_configuration,
+    read_edits,
+    under_file,
+)
 from penstock_client.cli.provider_checks import (
     Check,
     judge_indexes,
@@ -25,8 +32,14 @@ from penstock_client.cli.provider_checks import (
 from penstock_client.cli.running import load_settings
 from penstock_client.connections import close_redis, redis_pool
 from penstock_client.ledger import Ledger, pending_migrations
-from penstock_client.settings import DATABASE_VARIABLE, REDIS_VARIABLE, Settings
-from penstock_schemas.catalog import catalog
+from penstock_client.settings import (
+    CONFIG_FILE,
+    CONFIG_VARIABLE,
+    DATABASE_VARIABLE,
+    REDIS_VARIABLE,
+    Settings,
+)
+from penstock_schemas.catalog import Catalog, catalog
 from penstock_schemas.errors import ConfigurationError, PenstockError, Unavailable
 
 _OLDEST_REDIS = (6, 2)
@@ -42,16 +55,22 @@ async def all_checks() -> list[Check]:
     except ConfigurationError as error:
         return [Check("settings", "fail", str(error))]
     checks = judge_settings(settings)
+    file, found = judge_configuration(settings)
+    checks.append(found)
     redis = await _redis(settings, checks)
     ledger = await _ledger(settings, checks)
     try:
+        known = under_file(catalog(), file)
+        if ledger is not None:
+            known, found = await _catalogue(ledger, file)
+            checks.append(found)
         if redis is not None and ledger is not None:
-            found = await read_providers(redis, ledger, [row.name for row in catalog().providers])
+            found = await read_providers(redis, ledger, [row.name for row in known.providers])
             checks.append(judge_steward(found))
             checks += judge_indexes(found)
             checks += judge_workers(found)
             live = {state.provider for state in found.providers if state.live}
-            checks += judge_keys(_variables(), catalog(), live=live)
+            checks += judge_keys(_variables(), known, live=live)
     finally:
         if redis is not None:
             await close_redis(redis)
@@ -75,6 +94,36 @@ def judge_settings(settings: Settings) -> list[Check]:
         else:
             checks.append(Check(name, "ok", "is set"))
     return checks
+
+
+def judge_configuration(settings: Settings) -> tuple[ConfigurationFile | None, Check]:
+    """Which file is in force, and every mistake in it."""
+    try:
+        file = read_configuration(settings)
+    except ConfigurationError as error:
+        remedy = "correct it: until then nothing starts; docs/configuration.md has every key"
+        return None, Check("configuration", "fail", "; ".join(str(error).splitlines()), remedy)
+    if file is None:
+        told = f"no {CONFIG_FILE} here and {CONFIG_VARIABLE} is not set: as packaged"
+        return None, Check("configuration", "ok", told)
+    sections = file.configuration
+    counts = {
+        "providers": len(sections.providers),
+        "models": len(sections.models),
+        "capabilities": len(sections.capabilities),
+    }
+    told = ", ".join(f"{count} {name}" for name, count in counts.items())
+    return file, Check("configuration", "ok", f"{file.name}: {told}")
+
+
+def judge_edits(edits: Edits) -> Check:
+    """What an operator's rows in the tables of the catalogue come to."""
+    if edits.refused:
+        remedy = "correct these rows; until then they are left out"
+        return Check("catalogue", "warn", "; ".join(edits.refused), remedy)
+    if not edits.changed:
+        return Check("catalogue", "ok", "no row of the tables is changed")
+    return Check("catalogue", "ok", f"rows of yours: {', '.join(edits.changed)}")
 
 
 def judge_redis(info: Mapping[str, Any], *, saves: bool) -> list[Check]:
@@ -127,6 +176,16 @@ def judge_postgres(version: str, pending: list[str]) -> list[Check]:
     else:
         checks.append(Check("migrations", "ok", "all applied"))
     return checks
+
+
+async def _catalogue(ledger: Ledger, file: ConfigurationFile | None) -> tuple[Catalog, Check]:
+    edits = await read_edits(ledger)
+    try:
+        return under_file(edits.catalog, file), judge_edits(edits)
+    except ConfigurationError as error:
+        told = "; ".join(str(error).splitlines())
+        remedy = "the file does not go with the rows in the tables: correct either"
+        return edits.catalog, Check("catalogue", "fail", told, remedy)
 
 
 async def _redis(settings: Settings, checks: list[Check]) -> ArqRedis | None:

@@ -1,7 +1,9 @@
-"""`penstock jobs`: a workspace's jobs, newest first."""
+"""`penstock jobs`: a workspace's jobs, newest first, and starting those again that failed."""
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +13,10 @@ from penstock_client.cli.printing import print_json, print_table, shown_seconds,
 from penstock_client.cli.running import connected, known_id, run
 
 if TYPE_CHECKING:
+    from penstock_client.client import Handle
     from penstock_client.ledger import JobRow
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 class StateName(StrEnum):
@@ -27,22 +32,67 @@ class StateName(StrEnum):
     EXPIRED = "expired"
 
 
+class EndName(StrEnum):
+    """The states from which a job may start again."""
+
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+Workspace = Annotated[str | None, typer.Option("--workspace", "-w", help="Whose jobs.")]
+State = Annotated[StateName | None, typer.Option(help="Only jobs in this state.")]
+Capability = Annotated[str | None, typer.Option(help="Only jobs of this capability.")]
+Limit = Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")]
+Before = Annotated[
+    str | None, typer.Option(metavar="JOB_ID", help="Older than this job: the next page.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON lines.")]
+
+
 def register(app: typer.Typer) -> None:
-    """Adds `penstock jobs`."""
-    app.command("jobs", epilog="Example: penstock jobs --workspace acme --state failed")(jobs)
+    """Adds `penstock jobs`, `penstock jobs list` and `penstock jobs requeue`."""
+    group = typer.Typer(
+        invoke_without_command=True,
+        rich_markup_mode=None,
+        epilog="Example: penstock jobs --workspace acme --state failed",
+    )
+    group.callback()(jobs)
+    group.command("list", epilog="Example: penstock jobs list --workspace acme --state failed")(
+        list_jobs
+    )
+    group.command(
+        "requeue",
+        epilog="Example: penstock jobs requeue --workspace acme --error poison --since 1h --yes",
+    )(requeue)
+    app.add_typer(group, name="jobs")
 
 
 def jobs(  # noqa: PLR0917 - options of a command
-    workspace: Annotated[str, typer.Option("--workspace", "-w", help="Whose jobs.")],
-    state: Annotated[StateName | None, typer.Option(help="Only jobs in this state.")] = None,
-    capability: Annotated[str | None, typer.Option(help="Only jobs of this capability.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 20,
-    before: Annotated[
-        str | None, typer.Option(metavar="JOB_ID", help="Older than this job: the next page.")
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
+    context: typer.Context,
+    workspace: Workspace = None,
+    state: State = None,
+    capability: Capability = None,
+    limit: Limit = 20,
+    before: Before = None,
+    json: Json = False,
+) -> None:
+    """List a workspace's jobs, newest first; start jobs again that failed."""
+    if context.invoked_subcommand is None:
+        list_jobs(workspace, state, capability, limit, before, json)
+
+
+def list_jobs(  # noqa: PLR0917 - options of a command
+    workspace: Workspace = None,
+    state: State = None,
+    capability: Capability = None,
+    limit: Limit = 20,
+    before: Before = None,
+    json: Json = False,
 ) -> None:
     """List a workspace's jobs, newest first."""
+    if workspace is None:
+        raise typer.BadParameter("is required", param_hint="--workspace")
     last = known_id(before) if before else None
     found = run(_jobs(workspace, state=state, capability=capability, limit=limit, before=last))
     if json:
@@ -66,6 +116,87 @@ def jobs(  # noqa: PLR0917 - options of a command
     print_table(header, rows)
     if len(found) == limit:
         typer.echo(f"more with --before {found[-1].job_id}", err=True)
+
+
+def requeue(  # noqa: PLR0917 - options of a command
+    job: Annotated[list[str] | None, typer.Argument(metavar="[JOB]...", help="Job IDs.")] = None,
+    workspace: Annotated[
+        str | None, typer.Option("--workspace", "-w", help="Instead of IDs: whose jobs.")
+    ] = None,
+    state: Annotated[EndName, typer.Option(help="Jobs in this state.")] = EndName.FAILED,
+    error: Annotated[
+        str | None,
+        typer.Option(metavar="KIND", help="Only those with this kind of error."),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Only those of the last 90s, 30m, 1h or 7d.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 1000,
+    yes: Annotated[bool, typer.Option("--yes", help="Requeue more than one of them.")] = False,
+    json: Json = False,
+) -> None:
+    """Start jobs that failed, expired or were cancelled again.
+
+    Each is the same job: its ID, its earlier attempts and what they cost stay with it, and its
+    result will be the new one. What succeeded is refused.
+    """
+    if bool(job) is (workspace is not None):
+        raise typer.BadParameter("name jobs, or a workspace", param_hint="JOB or --workspace")
+    if workspace is None:
+        handles = run(_requeue([known_id(each) for each in job or ()]))
+    else:
+        after = _since(since) if since else None
+        handles = run(_requeue_all(workspace, state, error, since=after, limit=limit, yes=yes))
+    for handle in handles:
+        if json:
+            print_json({"job_id": handle.job_id, "workspace": handle.workspace, "state": "queued"})
+        else:
+            typer.echo(handle.job_id)
+    if not json:
+        typer.echo(f"{len(handles)} requeued", err=True)
+
+
+def _since(text: str) -> datetime:
+    found = re.fullmatch(r"(\d{1,6})([smhd])", text)
+    if found is None:
+        raise typer.BadParameter(f"{text!r} is not a time such as 30m or 1h", param_hint="--since")
+    return datetime.now(UTC) - timedelta(seconds=int(found[1]) * _SECONDS[found[2]])
+
+
+async def _requeue(job_ids: list[str]) -> list[Handle]:
+    async with connected() as penstock:
+        return await penstock.requeue(job_ids)
+
+
+async def _requeue_all(
+    workspace: str,
+    state: EndName,
+    error: str | None,
+    *,
+    since: datetime | None,
+    limit: int,
+    yes: bool,
+) -> list[Handle]:
+    from penstock_client.requeueing import EndedJobs
+    from penstock_schemas.status import ErrorKind, JobState
+
+    kinds = [kind.value for kind in ErrorKind]
+    if error is not None and error not in kinds:
+        raise typer.BadParameter(f"must be one of {', '.join(kinds)}", param_hint="--error")
+    async with connected() as penstock:
+        which = EndedJobs(
+            workspace=workspace,
+            state=JobState.parse(state.value),
+            error=ErrorKind(error) if error is not None else None,
+            since=since,
+            limit=limit,
+        )
+        found = await penstock.ended_jobs(which)
+        if len(found) > 1 and not yes:
+            raise typer.BadParameter(
+                f"{len(found)} jobs would start again; add it to start them", param_hint="--yes"
+            )
+        return await penstock.requeue(found, skip_others=True)
 
 
 def _duration(row: JobRow) -> str:

@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from penstock_client.cli.printing import print_json, print_table, shown_cost
-from penstock_client.cli.running import connected, run
-from penstock_client.cli.submit import JobType, type_of
+from penstock_client.cli.running import connected, load_settings, run
+from penstock_client.cli.submit import JobType, StrategyName, type_of
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
     from penstock_client.routing import AnyJob, Candidate, Explanation
-    from penstock_schemas.catalog import Model
-
-
-class StrategyName(StrEnum):
-    """What may matter most when a model is chosen."""
-
-    COST = "cost"
-    SPEED = "speed"
-    QUALITY = "quality"
-    BALANCED = "balanced"
+    from penstock_schemas.catalog import Catalog, Model
 
 
 def register(app: typer.Typer) -> None:
@@ -48,10 +38,11 @@ def list_models(
     provider: Annotated[str | None, typer.Option(help="Those of this provider only.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the packaged catalogue's models with their prices in dollars per million tokens."""
-    from penstock_schemas.catalog import catalog
+    """List the models of the catalogue in force, with prices in dollars per million tokens.
 
-    known = catalog()
+    Without a database it is the packaged catalogue under the configuration file.
+    """
+    known = run(_catalog())
     found = known.models if provider is None else known.models_of(known.provider(provider).name)
     today = datetime.now(UTC).date()
     if json:
@@ -123,14 +114,30 @@ def _job_of(kind: JobType, *, text: str, tools: bool, image: bool) -> dict[str, 
     return fields
 
 
+async def _catalog() -> Catalog:
+    from penstock_client.catalogue import load_catalog, offline_catalog
+    from penstock_schemas.errors import Unavailable
+
+    settings = load_settings()
+    if settings.database_url:
+        try:
+            return await load_catalog(settings)
+        except Unavailable as error:
+            typer.echo(f"warning: without the database's changes: {error}", err=True)
+    return offline_catalog(settings)
+
+
 async def _explain(kind: JobType, fields: dict[str, Any], tokens: int | None) -> Explanation:
+    from penstock_client.completing import with_defaults
     from penstock_client.routing import explain_route
     from penstock_schemas.jobs import JOB_TYPES, build_job
 
     job: AnyJob = build_job(JOB_TYPES[kind.value], fields)
     async with connected() as penstock:
         config = await penstock.workspaces.get(job.workspace)
-        return explain_route(job, config, penstock.catalog, input_tokens=tokens)
+        alive = await penstock.alive_providers()
+        job = with_defaults(job, penstock.catalog.defaults)
+        return explain_route(job, config, penstock.catalog, alive=alive, input_tokens=tokens)
 
 
 def _print(explained: Explanation) -> None:
@@ -182,14 +189,20 @@ def _model_as_row(model: Model, today: date) -> tuple[str, ...]:
         model.speed_tier,
         model.quality_tier,
         " ".join(sorted(model.capabilities)) or model.kind,
-        "active" if model.is_active(today) else f"retired {model.retires_on}",
+        _state(model, today),
     )
+
+
+def _state(model: Model, today: date) -> str:
+    if model.is_active(today):
+        return "active"
+    return "switched off" if model.active is False else f"retired {model.retires_on}"
 
 
 def _model_as_json(model: Model, today: date) -> dict[str, object]:
     return {
         "model": model.ref,
-        **model.model_dump(mode="json", exclude={"known", "capabilities"}),
+        **model.model_dump(mode="json", exclude={"known", "active", "capabilities"}),
         "capabilities": sorted(model.capabilities),
         "is_active": model.is_active(today),
     }

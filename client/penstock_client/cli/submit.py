@@ -37,6 +37,15 @@ class LaneName(StrEnum):
     BACKGROUND = "background"
 
 
+class StrategyName(StrEnum):
+    """What may matter most when a model is chosen."""
+
+    COST = "cost"
+    SPEED = "speed"
+    QUALITY = "quality"
+    BALANCED = "balanced"
+
+
 def register(app: typer.Typer) -> None:
     """Adds `penstock submit` and `penstock result`."""
     app.command(
@@ -84,12 +93,26 @@ def submit(  # noqa: PLR0917 - options of a command
     model: Annotated[
         str | None, typer.Option(metavar="PROVIDER/MODEL", help="Pin this model.")
     ] = None,
+    strategy: Annotated[
+        StrategyName | None,
+        typer.Option(help="Choose the model by what matters most; see `penstock models route`."),
+    ] = None,
     system: Annotated[str | None, typer.Option(help="The system message.")] = None,
+    cache_system: Annotated[
+        bool, typer.Option("--cache-system", help="Ask the provider to cache the instructions.")
+    ] = False,
     max_tokens: Annotated[int | None, typer.Option(min=1, help="Answer tokens at most.")] = None,
     temperature: Annotated[float | None, typer.Option(min=0, max=2)] = None,
-    lane: Annotated[LaneName, typer.Option(help="Its share of the provider.")] = (
-        LaneName.INTERACTIVE
-    ),
+    lane: Annotated[
+        LaneName | None,
+        typer.Option(help="Its share of the provider; default: that of the configuration file."),
+    ] = None,
+    limit_tag: Annotated[
+        str | None, typer.Option(help="Share the limits that are set for this tag.")
+    ] = None,
+    max_queue_wait_s: Annotated[
+        float | None, typer.Option(help="Take the next route, or fail, after this wait.")
+    ] = None,
     skill: Annotated[str | None, typer.Option(help="A tag for usage reports.")] = None,
     step: Annotated[str | None, typer.Option(help="A tag for usage reports.")] = None,
     agent: Annotated[str | None, typer.Option(help="A tag for usage reports.")] = None,
@@ -112,10 +135,14 @@ def submit(  # noqa: PLR0917 - options of a command
         "multi": multi,
         "schema": _schema(schema_file),
         "model": model,
+        "strategy": strategy.value if strategy else None,
         "system": system,
+        "cache_system": cache_system or None,
         "max_tokens": max_tokens,
         "temperature": temperature,
-        "lane": lane.value,
+        "lane": lane.value if lane else None,
+        "limit_tag": limit_tag,
+        "max_queue_wait_s": max_queue_wait_s,
         "skill": skill,
         "step": step,
         "agent": agent,

@@ -1,20 +1,26 @@
 """The ledger: everything Penstock knows, in Postgres. Named queries in `queries/*.sql`."""
 
-from penstock_client.ledger.ledger import Ledger
+from penstock_client.ledger.ledger import Ledger, standing_job
 from penstock_client.ledger.migrate import apply_migrations, migrate, pending_migrations, seed
-from penstock_client.ledger.rows import JobRow, NewJob, StandingJob, WorkspaceConfig
+from penstock_client.ledger.rows import CacheUse, JobRow, NewJob, StandingJob, WorkspaceConfig
 from penstock_client.ledger.seeding import Seeded, seed_catalogue
+from penstock_client.ledger.steering import OperatorSettings, Pause, Steering
 
 __all__ = [
+    "CacheUse",
     "JobRow",
     "Ledger",
     "NewJob",
+    "OperatorSettings",
+    "Pause",
     "Seeded",
     "StandingJob",
+    "Steering",
     "WorkspaceConfig",
     "apply_migrations",
     "migrate",
     "pending_migrations",
     "seed",
     "seed_catalogue",
+    "standing_job",
 ]

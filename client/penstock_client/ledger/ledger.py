@@ -13,9 +13,10 @@ import asyncpg
 import orjson
 
 from penstock_client.connections import POSTGRES_AWAY, close_pool, persistently, postgres_pool
-from penstock_client.entries import Entry, Flow
+from penstock_client.entries import Entry, Flow, capability_code
 from penstock_client.ledger.queries import query
 from penstock_client.ledger.rows import JobRow, NewJob, StandingJob, WorkspaceConfig
+from penstock_client.ledger.steering import Steering
 from penstock_client.settings import DATABASE_VARIABLE, Settings
 from penstock_schemas.errors import ConfigurationError, Unavailable
 from penstock_schemas.ids import JobId, WorkspaceId
@@ -133,6 +134,10 @@ class Ledger:
         """Calls, tokens and cost of a workspace by provider and model."""
         return await self.fetch_safely("usage_by_model", workspace, since)
 
+    async def prompt_cache(self, workspace: str | None, since: datetime) -> list[Record]:
+        """Calls, hits and tokens of the prompt cache by provider, model and system prompt."""
+        return await self.fetch_safely("prompt_cache", workspace, since)
+
     async def create_workspace(
         self, workspace: str, *, routing: dict[str, Any], monthly_tokens: int | None
     ) -> bool:
@@ -144,9 +149,25 @@ class Ledger:
         """All workspaces, or the one of that name."""
         return [_config(row) for row in await self.fetch_safely("workspaces", workspace)]
 
+    async def set_workspace(
+        self, workspace: str, *, weight: float | None, budget: tuple[int | None] | None
+    ) -> bool:
+        """Change a workspace's weight and its monthly tokens (`(None,)` is unlimited).
+
+        None leaves either as it is. False when there is no such workspace. Idempotent.
+        """
+        tokens = None if budget is None else budget[0]
+        args = (workspace, weight, budget is not None, tokens)
+        return bool(await self.fetch_safely("set_workspace", *args))
+
+    @property
+    def steering(self) -> Steering:
+        """What operators set: limits, pauses, weights."""
+        return Steering(self)
+
     async def standing(self, name: str, *args: Any) -> list[StandingJob]:
         """Run one of the queries that tell where jobs stand."""
-        return [_standing(row) for row in await self.fetch(name, *args)]
+        return [standing_job(row) for row in await self.fetch(name, *args)]
 
 
 def _columns(jobs: Sequence[NewJob]) -> tuple[Any, ...]:
@@ -168,22 +189,30 @@ def _columns(jobs: Sequence[NewJob]) -> tuple[Any, ...]:
         [job.step for job in jobs],
         [job.agent for job in jobs],
         [job.task_type for job in jobs],
+        [job.system_hash for job in jobs],
+        [job.limit_tag for job in jobs],
+        [job.max_queue_wait_s for job in jobs],
         [job.body for job in jobs],
         min(ids),
         max(ids),
     )
 
 
-def _standing(row: Record) -> StandingJob:
+def standing_job(row: Record) -> StandingJob:
+    """Where a job stands, from a row of one of the queries that tell it."""
     entry = Entry(
-        row["id"], row["input_tokens_est"], row["output_tokens_est"], row["placement_version"]
+        row["id"],
+        row["input_tokens_est"],
+        row["output_tokens_est"],
+        row["placement_version"],
+        capability_code(row["capability"]),
     )
     return StandingJob(
         job_id=row["id"],
         provider=row["provider"],
         state=JobState(row["state"]),
         fence=row["fence"],
-        flow=Flow(row["workspace"], row["lane"], row["model"]),
+        flow=Flow(row["workspace"], row["lane"], row["model"], row["limit_tag"] or ""),
         entry=entry,
         wait_ms=row["wait_ms"],
     )
@@ -201,6 +230,7 @@ def _config(row: Record) -> WorkspaceConfig:
         tokens_used=row["tokens_used"],
         budget_resets_at=row["budget_reset_at"],
         created_at=row["created_at"],
+        weight=row["weight"],
     )
 
 

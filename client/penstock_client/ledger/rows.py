@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from uuid import UUID
 
-from penstock_client.entries import Entry, Flow
+from penstock_client.entries import Entry, Flow, capability_code
 from penstock_schemas.ids import JobId, WorkspaceId
 from penstock_schemas.status import JobState
 
@@ -31,17 +32,21 @@ class NewJob:
     step: str | None
     agent: str | None
     task_type: str | None
+    system_hash: str | None = None
+    limit_tag: str | None = None
+    max_queue_wait_s: float | None = None
     body: bytes
 
     @property
     def flow(self) -> Flow:
         """The flow that it queues in."""
-        return Flow(self.workspace, self.lane, self.model)
+        return Flow(self.workspace, self.lane, self.model, self.limit_tag or "")
 
     @property
     def entry(self) -> Entry:
         """What the index holds of it."""
-        return Entry(self.job_id, self.input_tokens, self.output_tokens)
+        code = capability_code(self.capability)
+        return Entry(self.job_id, self.input_tokens, self.output_tokens, capability=code)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +64,10 @@ class StandingJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkspaceConfig:
-    """A workspace's configuration. `monthly_tokens` None is unlimited."""
+    """A workspace's configuration. `monthly_tokens` None is unlimited.
+
+    `weight` is its share of each provider beside others'.
+    """
 
     workspace: WorkspaceId
     routing: dict[str, tuple[str, ...]]
@@ -67,6 +75,7 @@ class WorkspaceConfig:
     tokens_used: int
     budget_resets_at: datetime
     created_at: datetime
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,3 +97,33 @@ class JobRow:
     finished_at: datetime | None
     skill: str | None
     step: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheUse:
+    """How one system prompt fared in the prompt cache of one model.
+
+    `system_hash` None stands for all jobs that did not ask for caching. `calls` are those that the
+    provider gave figures for, `hits` those of them that read from its cache; `input_tokens`
+    contain what was read and written. `simulated` where any of the answers were. `saved_usd` is by
+    today's prices: None where one is unknown, below 0 where the writes cost more than the reads
+    saved.
+    """
+
+    provider: str
+    model: str
+    system_hash: str | None
+    calls: int
+    hits: int
+    input_tokens: int
+    read_tokens: int
+    written_tokens: int
+    saved_usd: Decimal | None
+    simulated: bool
+    first_used_at: datetime
+    last_used_at: datetime
+
+    @property
+    def hit_rate(self) -> float:
+        """The share of calls that read from the cache, 0 to 1."""
+        return self.hits / self.calls

@@ -89,6 +89,7 @@ _SAME_IN_BOTH = {
     "cached_input_usd_per_mtok",
     "cache_write_usd_per_mtok",
     "long_context_above_tokens",
+    "long_context_factor",
     "speed_tier",
     "quality_tier",
     "size_category",

@@ -1,46 +1,118 @@
 -- Shared head of every script on a provider's index; each script is this file followed by its own.
 --
--- KEYS[1] is <base>epoch; all other keys share its hash tag and are derived from <base>:
---   turns            zset  workspace -> pass        the workspaces that have something ready
---   flows:<ws>       zset  flow -> pass             the ready flows of one workspace
---   q:<flow>         zset  entry -> place           the ready jobs of one flow
+-- KEYS[1] is <base>epoch; all other keys share its hash tag and are derived from <base>. Three
+-- trees hold what is ready: <t> is `i` (interactive), `b` (bulk) or `z` (background).
+--   <t>turns         zset  workspace -> pass        the workspaces that have something ready
+--   <t>flows:<ws>    zset  flow -> pass             the ready flows of one workspace
+--   q:<flow>         zset  entry -> place           the queued jobs of one flow
 --   tags, ftags:<ws> zset  name -> pass             where an idle workspace or flow left off
---   vt               hash  '' or ws -> pass         virtual times
+--   ztags            zset                           the same of workspaces in the background
+--   vt               hash  '', 'z', ws -> pass      virtual times
+--   weights          hash  ws -> weight             where it is not 1
+--   parked           zset  gate -> ms               gates that flows wait at, by when to look again
+--   w:<gate>         zset  flow -> pass             the flows that wait at a gate
+--   at               hash  flow -> gate             where a flow waits
 --   due              zset  entry place flow -> ms   jobs that wait for a time
 --   leases           zset  id -> expiry in ms
---   held             hash  id -> token tail place flow
+--   held             hash  id -> record             see record_of
 --   lapsed           hash  id -> token              whose lease lapsed, until claimed again
+--   seen             ms   the time of the last claim
 --   seq              int                            places handed out so far
+--   rules            hash  scope -> limits          see limits.lua
+--   b:<bucket>       hash                           the state of one limit
+--   shut             hash  gate -> ms               breakers and credentials that are not closed
+--   gate:<gate>      hash                           the state of one of them
+--   paused           hash  scope -> reason
+--   lengths          hash  capability model -> what its calls really use
 --
--- An entry is 26 bytes: job ID (16), input tokens (4), output tokens (4), placement version (2),
--- big-endian; its tail is the last 10. A token is 8 bytes, a place 8 (a big-endian double).
--- A flow is `workspace|lane|model`.
+-- An entry is 28 bytes: job ID (16), input tokens (4), output tokens (4), placement version (2),
+-- capability (2), big-endian; its tail is the last 12. A token is 8 bytes, a place 8 (a big-endian
+-- double). A flow is `workspace|lane|tag|model`.
 
 local base = string.sub(KEYS[1], 1, -6)
+local TREE = { ['0'] = 'i', ['1'] = 'b', ['2'] = 'z' }
 
+local clock
 local function now_ms()
-  local t = redis.call('TIME')
-  return t[1] * 1000 + math.floor(t[2] / 1000)
+  if not clock then
+    local t = redis.call('TIME')
+    clock = t[1] * 1000 + math.floor(t[2] / 1000)
+  end
+  return clock
 end
 
-local function workspace_of(flow)
-  return string.match(flow, '^[^|]*')
+local function parts_of(flow)
+  return string.match(flow, '^([^|]*)|(%d)|([^|]*)|(.*)$')
 end
 
--- Enter `name` into the turns at the later of the virtual time and where it left off: who drains
--- and comes back must not get ahead of who stayed.
-local function enter(turns, tags, clock, name)
-  if redis.call('ZSCORE', turns, name) then return end
-  local time = tonumber(redis.call('HGET', base .. 'vt', clock) or '0')
-  local left = tonumber(redis.call('ZSCORE', tags, name) or '0')
-  redis.call('ZADD', turns, math.max(time, left), name)
-  redis.call('ZREM', tags, name)
+local function tags_of(tree)
+  if tree == 'z' then return base .. 'ztags', base .. 'zftags:', 'z' end
+  return base .. 'tags', base .. 'ftags:', ''
 end
 
+-- Interactive and bulk flows of a workspace share its pass, so its place in both trees is the same.
+local SIBLING = { i = 'b', b = 'i' }
+
+-- Enter a flow and its workspace into the turns at the later of the virtual time and where each
+-- left off: who drains and comes back must not get ahead of who stayed. A parked flow stays parked.
 local function make_ready(flow)
-  local ws = workspace_of(flow)
-  enter(base .. 'flows:' .. ws, base .. 'ftags:' .. ws, ws, flow)
-  enter(base .. 'turns', base .. 'tags', '', ws)
+  local ws, lane = parts_of(flow)
+  local tree = TREE[lane]
+  local FLOWS, TURNS = base .. tree .. 'flows:' .. ws, base .. tree .. 'turns'
+  local TAGS, FTAGS, clock_name = tags_of(tree)
+  if not redis.call('ZSCORE', FLOWS, flow) then
+    if redis.call('HEXISTS', base .. 'at', flow) == 1 then return end
+    local time = tonumber(redis.call('HGET', base .. 'vt', clock_name .. ':' .. ws) or '0')
+    local left = tonumber(redis.call('ZSCORE', FTAGS .. ws, flow) or '0')
+    redis.call('ZADD', FLOWS, math.max(time, left), flow)
+    redis.call('ZREM', FTAGS .. ws, flow)
+  end
+  if not redis.call('ZSCORE', TURNS, ws) then
+    local sibling = SIBLING[tree] and redis.call('ZSCORE', base .. SIBLING[tree] .. 'turns', ws)
+    if not sibling then
+      local time = tonumber(redis.call('HGET', base .. 'vt', clock_name) or '0')
+      sibling = math.max(time, tonumber(redis.call('ZSCORE', TAGS, ws) or '0'))
+      redis.call('ZREM', TAGS, ws)
+    end
+    redis.call('ZADD', TURNS, sibling, ws)
+  end
+end
+
+-- Take a flow out of the turns, keeping where it and its workspace leave off.
+local function leave(flow, ws, tree, flow_pass, ws_pass)
+  local FLOWS, TURNS = base .. tree .. 'flows:' .. ws, base .. tree .. 'turns'
+  local TAGS, FTAGS = tags_of(tree)
+  redis.call('ZREM', FLOWS, flow)
+  redis.call('ZADD', FTAGS .. ws, flow_pass, flow)
+  if redis.call('EXISTS', FLOWS) == 0 then
+    redis.call('ZREM', TURNS, ws)
+    local sibling = SIBLING[tree]
+    if not (sibling and redis.call('ZSCORE', base .. sibling .. 'turns', ws)) then
+      redis.call('ZADD', TAGS, ws_pass, ws)
+    end
+  end
+end
+
+-- Let a flow wait at a gate, outside the turns, until `wake` (ms) at the earliest.
+local function park(flow, ws, tree, gate, wake, flow_pass, ws_pass)
+  leave(flow, ws, tree, flow_pass, ws_pass)
+  redis.call('HSET', base .. 'at', flow, gate)
+  redis.call('ZADD', base .. 'w:' .. gate, ws_pass, flow)
+  redis.call('ZADD', base .. 'parked', wake, gate)
+end
+
+-- Let up to `most` flows that wait at a gate go on, in the order of their workspaces' passes.
+-- Returns how many are left.
+local function unpark(gate, most)
+  local WAITING = base .. 'w:' .. gate
+  for _, flow in ipairs(redis.call('ZRANGE', WAITING, 0, most - 1)) do
+    redis.call('HDEL', base .. 'at', flow)
+    if redis.call('EXISTS', base .. 'q:' .. flow) == 1 then make_ready(flow) end
+  end
+  redis.call('ZREMRANGEBYRANK', WAITING, 0, most - 1)
+  local left = redis.call('ZCARD', WAITING)
+  if left == 0 then redis.call('ZREM', base .. 'parked', gate) end
+  return left
 end
 
 -- Queue one entry at its place. An entry that is queued already keeps the place it has.
@@ -66,17 +138,39 @@ local function in_pieces(command, key, args, step, option)
   end
 end
 
--- A lease's record: who holds the job, and what is needed to queue it again.
-local function record_of(token, tail, place, flow)
-  return token .. tail .. struct.pack('>d', place) .. flow
+-- A lease's record: who holds the job, what is needed to queue it again, the tokens it was charged
+-- for, the breaker's epoch when it was claimed, and what it occupies until it is given back:
+-- concurrency buckets (`b:...`) and probes of gates (`gate:...`).
+local function record_of(token, tail, place, tokens_in, tokens_out, epoch, flow, occupied)
+  return token .. tail .. struct.pack('>dI4I4d', place, tokens_in, tokens_out, epoch) .. flow
+    .. (#occupied > 0 and '\0' .. table.concat(occupied, '\0') or '')
 end
 
 local function parse_record(record)
-  return string.sub(record, 1, 8), string.sub(record, 9, 18),
-    struct.unpack('>d', string.sub(record, 19, 26)), string.sub(record, 27)
+  local place, tokens_in, tokens_out, epoch = struct.unpack('>dI4I4d', record, 21)
+  local flow, occupied = string.match(record, '^(%Z*)%z?(.*)$', 45)
+  return {
+    token = string.sub(record, 1, 8), tail = string.sub(record, 9, 20), place = place,
+    tokens_in = tokens_in, tokens_out = tokens_out, epoch = epoch, flow = flow, occupied = occupied,
+  }
 end
 
-local function drop_lease(id)
+-- Look again at once at a gate that flows wait at.
+local function look_again(gate)
+  if redis.call('ZSCORE', base .. 'parked', gate) then
+    redis.call('ZADD', base .. 'parked', now_ms(), gate)
+  end
+end
+
+-- Give back a lease and what it occupied. Every removal from `held` goes through here, and every
+-- addition counts what it occupies in the same script, so nothing can leak.
+local function drop_lease(id, record)
   redis.call('ZREM', base .. 'leases', id)
   redis.call('HDEL', base .. 'held', id)
+  for name in string.gmatch(record.occupied, '%Z+') do
+    redis.call('HINCRBY', base .. name, 'used', -1)
+    look_again(name)
+    look_again(name .. '|i')
+    look_again(name .. '|b')
+  end
 end

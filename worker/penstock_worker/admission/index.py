@@ -5,10 +5,11 @@ from __future__ import annotations
 import secrets
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from importlib.resources import files
-from typing import Any
+from typing import Any, Literal
 
 from arq.connections import ArqRedis
 
@@ -25,23 +26,59 @@ RESULT_TTL_S = 120
 CACHED_RESULT_BYTES = 65_536
 _TAKE_BACK = 200
 
+Unit = Literal["requests", "tokens", "input_tokens", "output_tokens", "concurrency"]
+#: Hashes that are set as a whole: workspace -> credential, model -> group of models, workspace ->
+#: weight, and the breaker's `open_ms` and `failures` with what is `counted` as tokens.
+Setting = Literal["credentials", "groups", "weights", "tuning"]
 
-def worker_script(name: str, *, salt: str = "") -> Script:
-    """A script of this distribution, by file name."""
-    source = files("penstock_worker.admission").joinpath("lua", f"{name}.lua")
-    return Script(source, salt=salt)
+
+def worker_script(name: str, *, after: Sequence[str] = (), salt: str = "") -> Script:
+    """A script of this distribution, by file name, with the parts that stand before it."""
+    folder = files("penstock_worker.admission").joinpath("lua")
+    parts = [folder.joinpath(f"{part}.lua") for part in after]
+    return Script(folder.joinpath(f"{name}.lua"), parts=parts, salt=salt)
+
+
+def renew_script() -> Script:
+    """The script that renews leases, for the heartbeat."""
+    return worker_script("renew", after=["limits"])
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
     """What a claim gave: leases, or none because the index is not open.
 
-    `wait_ms` is the time until the next waiting job falls due, None when none waits.
+    `wait_ms` is the time until there may be more, None when that is not before something happens.
     """
 
     open: bool
     leases: tuple[Lease, ...] = ()
     wait_ms: int | None = None
+
+
+class Verdict(StrEnum):
+    """What an attempt says of its provider, for the breaker of its model."""
+
+    WORKS = "+"
+    FAILS = "-"
+    UNSENT = "0"
+    NOTHING = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What an attempt really used of limits and turns, and what it says of its provider.
+
+    `input_tokens` are those that count against limits: without cache reads, where the provider
+    does not count them. None: not known, so that the estimate stands.
+    """
+
+    input_tokens: int | None = None
+    output_tokens: int = 0
+    verdict: Verdict = Verdict.NOTHING
+
+
+UNKNOWN_USE = Used()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +88,7 @@ class Done:
     lease: Lease
     workspace: str
     body: bytes
+    used: Used = UNKNOWN_USE
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +99,7 @@ class Again:
     wait_ms: int
     flow: Flow
     entry: Entry
+    used: Used = UNKNOWN_USE
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +107,40 @@ class Drop:
     """Give a lease back: this index has no more to do with the job."""
 
     lease: Lease
+    used: Used = UNKNOWN_USE
 
 
 Release = Done | Again | Drop
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """What a provider said of one of its limits, by headers and by refusals, on calls of a flow.
+
+    `used` are units that its own bucket has not refilled yet; `retry_ms` is until it wants to be
+    asked again; `takes_ms` is how long its calls take; `accepted` are the calls of this worker that
+    it takes within a window.
+    """
+
+    flow: Flow
+    unit: Unit
+    window_ms: int
+    limit: int | None = None
+    used: int | None = None
+    refusals: int = 0
+    retry_ms: int | None = None
+    takes_ms: int = 0
+    accepted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A limit that an operator set: `amount` units in each window, or at the same time (0)."""
+
+    scope: str
+    unit: Unit
+    window_ms: int
+    amount: int
 
 
 class ProviderIndex:
@@ -81,17 +151,23 @@ class ProviderIndex:
         self.provider = provider
         self._redis = redis
         # Salted, so that each provider's first claim on a new server meets NOSCRIPT by itself.
-        self._claim = worker_script("claim", salt=provider)
-        self._release = worker_script("release")
+        self._claim = worker_script("claim", after=["limits", "gates"], salt=provider)
+        self._release = worker_script("release", after=["limits"])
+        self._observe = worker_script("observe", after=["limits"])
+        self._steer = worker_script("steer")
         self._reindex = worker_script("reindex")
         self._epoch = worker_script("epoch")
         self._stash = worker_script("stash")
 
-    async def claim(self, slots: int) -> Claimed:
-        """Lease up to `slots` jobs in fair order, in one round trip."""
+    async def claim(self, slots: int, *, other_slots: int | None = None) -> Claimed:
+        """Lease up to `slots` jobs in fair order, in one round trip.
+
+        At most `other_slots` of them are not interactive; None: as many as there are slots.
+        """
         fence = Fence(secrets.randbits(62) | 1)
         asked_at = time.monotonic()
-        args: list[Argument] = [slots, pack_fence(fence), int(LEASE_S * 1000), _TAKE_BACK]
+        others = slots if other_slots is None else other_slots
+        args: list[Argument] = [slots, pack_fence(fence), int(LEASE_S * 1000), _TAKE_BACK, others]
         reply: list[Any] = await self._claim(
             self._redis, self.keys.epoch, args, on_new_server=self.check_server
         )
@@ -118,6 +194,51 @@ class ProviderIndex:
             args += (release.lease.key, release.lease.token, *_release_args(release))
         if releases:
             await self._release(self._redis, self.keys.epoch, args)
+
+    async def observe(self, observations: Sequence[Observation]) -> None:
+        """Move limits by what the provider said of them."""
+        args: list[Argument] = [self.keys.wake]
+        for seen in observations:
+            args += (seen.flow.name, seen.unit, seen.window_ms, _text(seen.limit), _text(seen.used))
+            args += (seen.refusals, _text(seen.retry_ms), seen.takes_ms, seen.accepted)
+        if observations:
+            await self._observe(self._redis, self.keys.epoch, args)
+
+    async def set_limits(self, limits: Sequence[Limit]) -> None:
+        """Replace the limits that operators set; learned ones stay."""
+        args: list[Argument] = []
+        for limit in limits:
+            args += (limit.scope, limit.unit, limit.window_ms, limit.amount)
+        await self._steered("limits", *args)
+
+    async def set_all(self, name: Setting, values: Mapping[str, str | float]) -> None:
+        """Replace one of the index's settings."""
+        args: list[Argument] = [name]
+        for field, value in values.items():
+            args += (field, value)
+        await self._steered("settings", *args)
+
+    async def set_pauses(self, reasons: Mapping[str, str]) -> None:
+        """Replace all pauses, {scope: reason}; what is not among them resumes."""
+        args: list[Argument] = []
+        for scope, reason in reasons.items():
+            args += (scope, reason)
+        await self._steered("pauses", *args)
+
+    async def shut(self, gate: str, *, state: str, reason: str, for_s: float) -> None:
+        """Let nothing through a gate for so long, then probes."""
+        await self._steered("shut", gate, state, reason, int(for_s * 1000))
+
+    async def try_gate(self, gate: str) -> None:
+        """Let probes through a gate at once."""
+        await self._steered("try", gate)
+
+    async def restore(self, gate: str) -> None:
+        """Let everything through a gate."""
+        await self._steered("restore", gate)
+
+    async def _steered(self, operation: str, *args: Argument) -> None:
+        await self._steer(self._redis, self.keys.epoch, [operation, self.keys.wake, *args])
 
     async def reindex(
         self, jobs: Sequence[StandingJob], *, lapsed: bool = False, wake: bool = True
@@ -182,17 +303,26 @@ class ProviderIndex:
 def record_rest(lease: Lease) -> bytes:
     """A lease's record without its token, for a heartbeat that has to write it again.
 
-    The place is not known to workers: a job whose record was lost queues at the front.
+    Place and charges are not known to workers: a job whose record was lost queues at the front, and
+    its estimates stand.
     """
-    return lease.entry.pack()[16:] + struct.pack(">d", 0.0) + lease.flow.name.encode()
+    entry = lease.entry
+    charged = struct.pack(">dIId", 0.0, entry.input_tokens, entry.output_tokens, 0.0)
+    return entry.pack()[16:] + charged + lease.flow.name.encode()
 
 
-def _release_args(release: Release) -> tuple[Argument, Argument, Argument, Argument]:
+def _release_args(release: Release) -> tuple[Argument, ...]:
+    used = release.used
+    told = (_text(used.input_tokens), used.output_tokens, used.verdict)
     match release:
         case Done(lease, workspace, body):
             cached = body if len(body) <= CACHED_RESULT_BYTES else b""
-            return "done", str(lease.job_id), done_channel(workspace), cached
+            return "done", str(lease.job_id), done_channel(workspace), cached, *told
         case Again(_, wait_ms, flow, entry):
-            return "again", wait_ms, entry.pack()[16:], flow.name
+            return "again", wait_ms, entry.pack()[16:], flow.name, *told
         case Drop():
-            return "drop", "", "", ""
+            return "drop", "", "", "", *told
+
+
+def _text(number: int | None) -> Argument:
+    return "" if number is None else number

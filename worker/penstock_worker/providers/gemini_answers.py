@@ -103,18 +103,26 @@ class Reading:
 
     def take(self, body: Object) -> list[Delta]:
         """Take one response object in; what it adds. Raises InvalidAnswer for an error in it."""
-        self._count(as_object(body.get("usageMetadata")))
+        if usage := as_object(body.get("usageMetadata")):
+            self._count(usage)
         if body.get("error"):
-            usage = usage_of(self.counts) or Usage()
-            raise error_in_answer(self.call, body, httpx.Response(200), usage)
-        feedback = as_object(body.get("promptFeedback"))
-        self.blocked = _reason(feedback.get("blockReason")) or self.blocked
-        candidate = as_object(next(iter(as_list(body.get("candidates"))), None))
-        self.finish = _reason(candidate.get("finishReason")) or self.finish
-        self.told = as_text(candidate.get("finishMessage")) or self.told
-        parts = as_list(as_object(candidate.get("content")).get("parts"))
-        deltas = [self.parts.add(as_object(part)) for part in parts]
-        return [delta for delta in deltas if delta is not None]
+            spent = usage_of(self.counts) or Usage()
+            raise error_in_answer(self.call, body, httpx.Response(200), spent)
+        if feedback := as_object(body.get("promptFeedback")):
+            self.blocked = _reason(feedback.get("blockReason")) or self.blocked
+        candidates = as_list(body.get("candidates"))
+        return self._take_candidate(as_object(candidates[0])) if candidates else []
+
+    def _take_candidate(self, candidate: Object) -> list[Delta]:
+        if "finishReason" in candidate:
+            self.finish = _reason(candidate["finishReason"]) or self.finish
+            self.told = as_text(candidate.get("finishMessage")) or self.told
+        found: list[Delta] = []
+        for part in as_list(as_object(candidate.get("content")).get("parts")):
+            delta = self.parts.add(as_object(part))
+            if delta is not None:
+                found.append(delta)
+        return found
 
     def answer(self) -> Answer:
         """What it amounts to.
@@ -159,8 +167,8 @@ class Reading:
     def _count(self, given: Object) -> None:
         """Usage in a stream is cumulative, and later events may leave fields out."""
         for name in _COUNTED:
-            if count := as_count(given.get(name)):
-                self.counts[name] = max(count, self.counts.get(name, 0))
+            if name in given and (count := as_count(given[name])) > self.counts.get(name, 0):
+                self.counts[name] = count
 
 
 class GeminiDecoder:

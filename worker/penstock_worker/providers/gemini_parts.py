@@ -67,8 +67,9 @@ class Parts:
         signature = as_text(part.get("thoughtSignature")) or None
         if "functionCall" in part:
             return self._add_call(as_object(part["functionCall"]), signature)
-        for strange in part.keys() - _SILENT:
-            self.warnings[f"answer: left out a part of kind {strange[:40]}"] = None
+        if not part.keys() <= _SILENT:
+            for strange in part.keys() - _SILENT:
+                self.warnings[f"answer: left out a part of kind {strange[:40]}"] = None
         text = as_text(part.get("text"))
         kind: Literal["text", "thought"] = "thought" if part.get("thought") is True else "text"
         self._add_text(kind, text, signature)

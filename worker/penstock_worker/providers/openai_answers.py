@@ -6,8 +6,6 @@ Source: https://developers.openai.com/api/reference/resources/chat (2026-11-21)
 
 from __future__ import annotations
 
-from typing import Any
-
 import httpx
 
 from penstock_schemas.jobs import TextJob
@@ -67,14 +65,14 @@ def read_answer(call: Call, job: TextJob, response: httpx.Response) -> Answer:
 
 def read_body(call: Call, job: TextJob, body: Object, response: httpx.Response) -> Answer:
     """The answer that a decoded body holds, however it came; raises as `OpenAIChat.parse` does."""
-    if (failed := error_in(body)) is not None:
-        raise classify_error_body(call, failed, response, _paid(body))
     choice = first_choice(body)
+    usage = read_usage(usage_in(body, choice))
+    if (failed := error_in(body, choice)) is not None:
+        raise classify_error_body(call, failed, response, usage or Usage())
     message = as_object(choice.get("message"))
     if not message:
         raise malformed(call, response, "it has no message")
     text = content_text(message.get("content"))
-    usage = read_usage(usage_in(body))
     stated = as_text(choice.get("finish_reason")).lower()
     if kind := _FAILURES.get(stated):
         raise InvalidAnswer(
@@ -98,24 +96,32 @@ def read_body(call: Call, job: TextJob, body: Object, response: httpx.Response) 
 
 def first_choice(body: Object) -> Object:
     """The one choice that was asked for; an empty object where there is none."""
-    choices = [as_object(choice) for choice in as_list(body.get("choices"))]
-    return next((choice for choice in choices if not choice.get("index")), dict[str, Any]())
+    for given in as_list(body.get("choices")):
+        choice = as_object(given)
+        if not choice.get("index"):
+            return choice
+    return {}
 
 
-def error_in(body: Object) -> Object | None:
-    """What holds the error of a body or chunk that came with a success status, or None."""
+def error_in(body: Object, choice: Object) -> Object | None:
+    """What holds the error of a body or chunk that came with a success status, or None.
+
+    `choice` is its `first_choice`.
+    """
     if body.get("error") or body.get("object") == "error":
         return body
-    choice = first_choice(body)
     return choice if choice.get("error") else None
 
 
-def usage_in(body: Object) -> Object:
-    """The usage of a body or chunk, wherever the provider puts it (Groq, Moonshot)."""
+def usage_in(body: Object, choice: Object) -> Object:
+    """The usage of a body or chunk, wherever the provider puts it (Groq, Moonshot).
+
+    `choice` is its `first_choice`.
+    """
     return (
         as_object(body.get("usage"))
         or as_object(as_object(body.get("x_groq")).get("usage"))
-        or as_object(first_choice(body).get("usage"))
+        or as_object(choice.get("usage"))
     )
 
 
@@ -145,11 +151,6 @@ def read_usage(given: object) -> Usage | None:
         cache_write_tokens=min(written, max(prompt - cached, 0)),
         reasoning_tokens=min(as_count(outputs.get("reasoning_tokens")), output),
     )
-
-
-def _paid(body: Object) -> Usage:
-    """The usage that an error states; none counts as none."""
-    return read_usage(usage_in(body)) or Usage()
 
 
 def _calls(call: Call, job: TextJob, message: Object) -> tuple[ToolCall, ...]:

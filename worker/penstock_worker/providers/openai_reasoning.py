@@ -23,6 +23,7 @@ from penstock_worker.providers.reading import (
     as_text,
     content_text,
     dump,
+    is_list,
     is_object,
 )
 from penstock_worker.providers.requests import lacks
@@ -63,9 +64,13 @@ def reasoning_text(message: Object) -> str:
     stated = as_text(message.get("reasoning_content")) or as_text(message.get("reasoning"))
     if stated:
         return stated
-    details = [as_object(detail) for detail in as_list(message.get("reasoning_details"))]
-    told = "".join(as_text(d.get("text")) or as_text(d.get("summary")) for d in details)
-    return told or "".join(map(_thought_in, as_list(message.get("content"))))
+    if details := as_list(message.get("reasoning_details")):
+        rows = map(as_object, details)
+        told = "".join(as_text(row.get("text")) or as_text(row.get("summary")) for row in rows)
+        if told:
+            return told
+    content = message.get("content")
+    return "".join(map(_thought_in, content)) if is_list(content) else ""
 
 
 def reasoning_parts(call: Call, message: Object) -> tuple[ReasoningPart, ...]:

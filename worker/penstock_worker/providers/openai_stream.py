@@ -11,6 +11,7 @@ Source: https://developers.openai.com/api/reference/resources/chat/subresources/
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from penstock_schemas.jobs import TextJob
 from penstock_schemas.usage import Usage
@@ -44,6 +45,8 @@ from penstock_worker.providers.tool_wire import OUTPUT_TOOL, own_name
 
 #: Providers that state a finish reason after each of several tool calls: only `[DONE]` ends there.
 _FINISHES_EARLY = frozenset({"together"})
+#: The fields of a delta that adds text and nothing else.
+_TEXT_ALONE = frozenset({"role", "content"})
 
 
 @dataclass(slots=True)
@@ -97,6 +100,13 @@ class _Message:
         return {"choices": [choice], "usage": self.usage}
 
 
+def _call_rows(delta: Object) -> list[Any]:
+    """The pieces of tool calls in a delta, those of the older `function_call` included."""
+    if legacy := as_object(delta.get("function_call")):
+        return [{"index": 0, "function": legacy}]
+    return as_list(delta.get("tool_calls"))
+
+
 class ChatDecoder:
     """Reads one streamed answer of this wire."""
 
@@ -128,12 +138,13 @@ class ChatDecoder:
 
     def _take(self, name: str, body: Object) -> list[Delta]:
         message = self._message
-        message.usage = highest_counts(message.usage, usage_in(body))
-        failed = error_in(body) or (body if name == "error" else None)
+        choice = first_choice(body)
+        if usage := usage_in(body, choice):
+            message.usage = highest_counts(message.usage, usage)
+        failed = error_in(body, choice) or (body if name == "error" else None)
         if failed is not None:
             spent = spent_so_far(self._call, self._usage(), message.said())
             raise classify_error_body(self._call, failed, STREAMED, spent)
-        choice = first_choice(body)
         if not choice:
             return []
         message.begun = True
@@ -142,22 +153,27 @@ class ChatDecoder:
         return self._add(delta if is_object(delta) else as_object(choice.get("message")))
 
     def _add(self, delta: Object) -> list[Delta]:
-        message = self._message
-        message.details.add(delta.get("reasoning_details"))
-        message.refusal.append(as_text(delta.get("refusal")))
+        message, content = self._message, delta.get("content")
+        if isinstance(content, str) and delta.keys() <= _TEXT_ALONE:
+            return self._said(content)  # the usual chunk
+        if details := delta.get("reasoning_details"):
+            message.details.add(details)
+        if refusal := as_text(delta.get("refusal")):
+            message.refusal.append(refusal)
         found: list[Delta] = []
         if thought := reasoning_text(delta):
             message.reasoning.append(thought)
             found.append(Delta(reasoning=thought))
-        if text := content_text(delta.get("content")):
-            message.content.append(text)
-            found.append(Delta(text=text))
-        rows = as_list(delta.get("tool_calls"))
-        if legacy := as_object(delta.get("function_call")):
-            rows = [{"index": 0, "function": legacy}]
-        for row in rows:
+        found += self._said(content_text(content))
+        for row in _call_rows(delta):
             found += self._add_call(as_object(row))
         return found
+
+    def _said(self, text: str) -> list[Delta]:
+        if not text:
+            return []
+        self._message.content.append(text)
+        return [Delta(text=text)]
 
     def _add_call(self, row: Object) -> list[Delta]:
         function = as_object(row.get("function"))

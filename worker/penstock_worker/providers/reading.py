@@ -43,7 +43,7 @@ def as_count(value: object) -> int:
     """`value` as a number of tokens; anything but a positive number is 0."""
     if isinstance(value, float):
         value = int(value) if value == value and abs(value) < float("inf") else 0
-    return max(value, 0) if isinstance(value, int) else 0
+    return value if isinstance(value, int) and value > 0 else 0
 
 
 def content_text(content: object) -> str:

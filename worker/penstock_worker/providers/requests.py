@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, Literal
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import httpx
 
 from penstock_schemas import __version__
-from penstock_schemas.catalog import SAMPLING_PARAMETERS, AuthStyle
+from penstock_schemas.catalog import MODEL_PLACEHOLDER, SAMPLING_PARAMETERS, AuthStyle
 from penstock_schemas.errors import ProviderError
 from penstock_schemas.jobs import TextJob
 from penstock_schemas.status import ErrorKind
@@ -64,7 +65,8 @@ def request_of(
         sent.append((name.encode(), f"{prefix}{call.api_key}".encode()))
     # With a stream, httpx does not look through the headers for what it would add.
     body_stream = httpx.ByteStream(dump(body))
-    request = httpx.Request("POST", _url(call.base_url, path), headers=sent, stream=body_stream)
+    url = _url(call.base_url, path, call.model.wire_id)
+    request = httpx.Request("POST", url, headers=sent, stream=body_stream)
     request.read()
     return Built(request=request, warnings=tuple(warnings))
 
@@ -108,11 +110,12 @@ def unsupported(call: Call, field: str, reason: str) -> ProviderError:
 
 
 @lru_cache(maxsize=256)
-def _url(base_url: str, path: str) -> httpx.URL:
-    """The address of an endpoint; a query in the base stays behind the path."""
-    base = httpx.URL(base_url)
+def _url(base_url: str, path: str, wire_id: str) -> httpx.URL:
+    """The address of an endpoint, the model's in it; a query in the base stays behind the path."""
+    base = urlsplit(base_url)
     root = base.path.rstrip("/")
     version, _, _ = path.lstrip("/").partition("/")
     if root.endswith(f"/{version}"):
         root = root.removesuffix(f"/{version}")
-    return base.copy_with(path=root + path)
+    address = urlunsplit(base._replace(path=root + path))
+    return httpx.URL(address.replace(MODEL_PLACEHOLDER, quote(wire_id, safe="")))

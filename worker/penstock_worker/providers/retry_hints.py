@@ -16,12 +16,16 @@ _REGAIN = re.compile(r"regain access on (\d{4}-\d{2}-\d{2})(?: at (\d{2}:\d{2}))
 
 
 def retry_after_s(headers: httpx.Headers) -> float | None:
-    """The longer of `retry-after-ms` and `retry-after` (seconds or an HTTP date), in seconds.
+    """`retry-after-ms`, which is the precise one, else `retry-after` (seconds or an HTTP date).
 
-    None where neither is there or can be read; never negative.
+    In seconds; None where neither is there or can be read; never negative. Azure sends 0 ms beside
+    whole seconds: then the seconds are meant.
     """
-    hints = [_seconds(headers.get("retry-after-ms"), per_s=1000), _retry_after(headers)]
-    return max((hint for hint in hints if hint is not None), default=None)
+    precise_s = _seconds(headers.get("retry-after-ms"), per_s=1000)
+    if precise_s:
+        return precise_s
+    stated_s = _retry_after(headers)
+    return precise_s if stated_s is None else stated_s
 
 
 def regain_after_s(message: str, headers: httpx.Headers) -> float | None:

@@ -8,11 +8,10 @@ Source: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class SseEvent:
+class SseEvent(NamedTuple):
     """One event: its name, empty when it has none, and its data, lines joined by a newline."""
 
     name: str
@@ -37,12 +36,17 @@ class SseReader:
                 return []
             buffered = buffered.removeprefix(b"\xef\xbb\xbf")
             self._first = False
-        # A carriage return at the very end may be half of a line end.
-        held = b"\r" if buffered.endswith(b"\r") else b""
-        text = buffered.removesuffix(b"\r").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        *lines, rest = text.split(b"\n")
-        self._rest = rest + held
-        return [event for line in lines if (event := self._line(line)) is not None]
+        lines = _lines(buffered)
+        self._rest = lines.pop()
+        found: list[SseEvent] = []
+        for line in lines:
+            if line:
+                self._take(line)
+            elif self._data:
+                found.append(self._event())
+            else:
+                self._name = ""
+        return found
 
     def close(self) -> list[SseEvent]:
         """The event that was complete but for its end, if any."""
@@ -50,18 +54,29 @@ class SseReader:
         self._rest = b""
         return events
 
-    def _line(self, line: bytes) -> SseEvent | None:
-        if not line:
-            return self._dispatch()
+    def _take(self, line: bytes) -> None:
         field, _, value = line.partition(b":")
-        text = value.removeprefix(b" ").decode("utf-8", "replace")
         if field == b"data":
-            self._data.append(text)
+            self._data.append(_text(value))
         elif field == b"event":
-            self._name = text
-        return None
+            self._name = _text(value)
 
-    def _dispatch(self) -> SseEvent | None:
-        name, data = self._name, self._data
+    def _event(self) -> SseEvent:
+        event = SseEvent(self._name, "\n".join(self._data))
         self._name, self._data = "", []
-        return SseEvent(name, "\n".join(data)) if data else None
+        return event
+
+
+def _lines(buffered: bytes) -> list[bytes]:
+    """The whole lines, and last what has begun after them."""
+    if b"\r" not in buffered:
+        return buffered.split(b"\n")
+    # A carriage return at the very end may be half of a line end.
+    held = b"\r" if buffered.endswith(b"\r") else b""
+    text = buffered.removesuffix(b"\r").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    *lines, rest = text.split(b"\n")
+    return [*lines, rest + held]
+
+
+def _text(value: bytes) -> str:
+    return value.removeprefix(b" ").decode("utf-8", "replace")

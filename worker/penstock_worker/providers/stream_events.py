@@ -52,9 +52,11 @@ class JsonEvents:
         found: list[tuple[str, Object]] = []
         for event in self._reader.feed(data):
             try:
-                found += self._read(event)
+                body = self._read(event)
             except orjson.JSONDecodeError:
                 raise self._malformed() from None
+            if body is not None:
+                found.append((event.name, body))
         return found
 
     def close(self) -> list[tuple[str, Object]]:
@@ -62,9 +64,11 @@ class JsonEvents:
         found: list[tuple[str, Object]] = []
         for event in self._reader.close():
             try:
-                found += self._read(event)
+                body = self._read(event)
             except orjson.JSONDecodeError:
                 break  # it was cut off
+            if body is not None:
+                found.append((event.name, body))
         return found
 
     def whole(self) -> Object | None:
@@ -77,14 +81,14 @@ class JsonEvents:
             return None
         return body if is_object(body) else None
 
-    def _read(self, event: SseEvent) -> list[tuple[str, Object]]:
+    def _read(self, event: SseEvent) -> Object | None:
         data = event.data.strip()
         if data == _DONE:
             self.done = True
         if self.done or not data:
-            return []
-        body: object = orjson.loads(data.encode("utf-8", "replace"))
-        return [(event.name, body)] if is_object(body) else []
+            return None
+        body: object = orjson.loads(data)
+        return body if is_object(body) else None
 
     def _malformed(self) -> ProviderError:
         return ProviderError(

@@ -1,11 +1,12 @@
-"""The simulator's own interface under `/_sim/`: faults, limits, latency, counts.
+"""The simulator's own interface under `/_sim/`: faults, limits, strangers, latency, counts.
 
-POST faults | limits | latency | reset, GET stats | faults | health, DELETE faults. Bodies are JSON;
-a wrong one is answered 400 `{"error": …}` saying what to change.
+POST faults | limits | stranger | latency | reset, GET stats | faults | health, DELETE faults.
+Bodies are JSON; a wrong one is answered 400 `{"error": …}` saying what to change.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import asdict, fields
 from typing import Any
@@ -42,7 +43,12 @@ def _clear_faults(state: State, query: JsonObject) -> JsonObject:
 
 
 def _list_faults(state: State, _query: JsonObject) -> JsonObject:
-    return {"faults": [asdict(fault) for fault in state.faults.listed()]}
+    return {"faults": [_told(fault) for fault in state.faults.listed()]}
+
+
+def _told(fault: Fault) -> JsonObject:
+    """A fault as it was given, with no more of its key than the end."""
+    return asdict(fault) | {"key": fault.key and f"…{fault.key[-4:]}"}
 
 
 def _set_limits(state: State, body: JsonObject) -> JsonObject:
@@ -50,7 +56,17 @@ def _set_limits(state: State, body: JsonObject) -> JsonObject:
         body.get("provider") or "*",
         requests_per_minute=body.get("requests_per_minute"),
         tokens_per_minute=body.get("tokens_per_minute"),
+        tokens=body.get("tokens"),
+        slice_s=body.get("slice_s", 1.0),
     )
+    return {"ok": True}
+
+
+def _set_stranger(state: State, body: JsonObject) -> JsonObject:
+    provider, share = body.get("provider"), body.get("share")
+    if not isinstance(provider, str) or not isinstance(share, int | float):
+        raise ValueError("give the provider and a share between 0 and 1")
+    state.limits.set_stranger(provider, share, now_s=time.monotonic())
     return {"ok": True}
 
 
@@ -64,13 +80,12 @@ def _set_latency(state: State, body: JsonObject) -> JsonObject:
 
 
 def _stats(state: State, _query: JsonObject) -> JsonObject:
-    return dict(state.counts.snapshot())
+    return dict(state.snapshot())
 
 
 def _reset(state: State, _body: JsonObject) -> JsonObject:
-    """Counts and the prompt cache start again; faults, limits and latency stay."""
-    state.counts.reset()
-    state.cache.clear()
+    """Counts and the prompt cache start again; all that was set stays."""
+    state.reset()
     return {"ok": True}
 
 
@@ -83,6 +98,7 @@ _ACTIONS: dict[tuple[str, str], _Action] = {
     ("GET", "faults"): _list_faults,
     ("DELETE", "faults"): _clear_faults,
     ("POST", "limits"): _set_limits,
+    ("POST", "stranger"): _set_stranger,
     ("POST", "latency"): _set_latency,
     ("GET", "stats"): _stats,
     ("POST", "reset"): _reset,

@@ -25,15 +25,23 @@ class ProviderSnapshot(TypedDict):
     unread: int
 
 
+class StrangerSnapshot(TypedDict):
+    """Calls of somebody else on the same limits: let through and refused."""
+
+    taken: int
+    refused: int
+
+
 class Snapshot(TypedDict):
     """All counts. `repeated_calls` are the calls beyond the first of each job; `repeated` names
-    at most 1,000 of those jobs with all their calls."""
+    at most 1,000 of those jobs with all their calls. Calls of strangers count nowhere else."""
 
     calls: int
     by_provider: dict[str, ProviderSnapshot]
     jobs: int
     repeated: dict[str, int]
     repeated_calls: int
+    strangers: dict[str, StrangerSnapshot]
 
 
 @dataclass(slots=True)
@@ -112,8 +120,8 @@ class Counts:
         self._jobs.clear()
         self._repeated.clear()
 
-    def snapshot(self) -> Snapshot:
-        """All counts as plain data."""
+    def snapshot(self, strangers: dict[str, StrangerSnapshot]) -> Snapshot:
+        """All counts as plain data, with those of strangers."""
         listed = list(self._repeated.items())[:_MOST_LISTED]
         return {
             "calls": sum(counts.calls for counts in self._providers.values()),
@@ -121,4 +129,5 @@ class Counts:
             "jobs": len(self._jobs),
             "repeated": dict(listed),
             "repeated_calls": sum(self._repeated.values()) - len(self._repeated),
+            "strangers": strangers,
         }

@@ -1,7 +1,7 @@
 """Faults to inject on demand: what goes wrong, for whom, and how often.
 
-A fault is matched by provider (`*` for all) and optionally by model, fires with its probability,
-and is used up after `count` times. The first matching one in order of adding fires.
+A fault is matched by provider (`*` for all) and optionally by model and by API key, fires with its
+probability, and is used up after `count` times. The first matching one in order of adding fires.
 """
 
 from __future__ import annotations
@@ -37,11 +37,13 @@ class Fault:
     `status`, `body` and `headers` serve kind `status` (an empty body: the provider's own error
     shape); `delay_s` is how long `hang` sleeps and over how long `slow` spreads its answer.
     `drop_before` closes the connection with the request unread, `drop_after` once it was read.
+    `key` is an API key or its end: the fault hits calls with that key alone.
     """
 
     kind: FaultKind
     provider: str = _ANY
     model: str | None = None
+    key: str | None = field(default=None, repr=False)
     status: int = 500
     body: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
@@ -72,6 +74,8 @@ class Faults:
             raise ValueError(f"unknown kind of fault: {fault.kind}; use one of {', '.join(_KINDS)}")
         if fault.kind == "drop_before" and fault.model is not None:
             raise ValueError("drop_before happens before the model is known: leave out the model")
+        if fault.key == "":
+            raise ValueError("key must not be empty: leave it out to hit every key")
         if not 0 < fault.probability <= 1:
             raise ValueError("probability must be above 0 and at most 1")
         if fault.count is not None and fault.count < 1:
@@ -94,20 +98,21 @@ class Faults:
         self._faults = kept
         return removed
 
-    def take_unread(self, provider: str) -> Fault | None:
+    def take_unread(self, provider: str, *, key: str = "") -> Fault | None:
         """The fault that hits a request before it is read."""
-        return self._take(provider, None, unread=True)
+        return self._take(provider, None, key, unread=True)
 
-    def take(self, provider: str, model: str | None) -> Fault | None:
+    def take(self, provider: str, model: str | None, *, key: str = "") -> Fault | None:
         """The fault that hits a request that was read; `model` None where it could not be."""
-        return self._take(provider, model, unread=False)
+        return self._take(provider, model, key, unread=False)
 
-    def _take(self, provider: str, model: str | None, *, unread: bool) -> Fault | None:
+    def _take(self, provider: str, model: str | None, key: str, *, unread: bool) -> Fault | None:
         for fault in self._faults:
             if (
                 (fault.kind == "drop_before") is unread
                 and fault.provider in (_ANY, provider)
                 and fault.model in (None, model)
+                and (fault.key is None or key.endswith(fault.key))
                 and (fault.probability >= 1 or self._random.random() < fault.probability)
             ):
                 if fault.count is not None:

@@ -1,10 +1,15 @@
-"""The life of one simulated call: read, count, fault, wait, parse, limit, answer, send."""
+"""The life of one simulated call: read, count, fault, parse, limit, answer, wait, send.
+
+Limits are charged when a call arrives, and what they or the wire refuse is answered at once. A
+fault that answers with an error comes after the usual latency and is not charged.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
@@ -14,13 +19,22 @@ from aiohttp import web
 from . import delivery
 from .answers import answer
 from .caching import PromptCache
-from .counting import Counts, ProviderCounts
+from .counting import Counts, ProviderCounts, Snapshot
 from .embeddings import dimensions_of, embed
 from .faults import Fault, Faults, refusal_of
 from .latency import Latency
 from .limit_headers import retry_headers
 from .limits import Limits
-from .request import JsonObject, Refusal, invalid, is_object, tokens_of
+from .request import (
+    JsonObject,
+    Refusal,
+    SimAnswer,
+    SimRequest,
+    SimUsage,
+    invalid,
+    is_object,
+    tokens_of,
+)
 from .wires import wire_of
 from .wires.wire import Operation, Wire, WireCall, model_in
 
@@ -36,6 +50,22 @@ class State:
     cache: PromptCache
     canned: bool
 
+    def snapshot(self) -> Snapshot:
+        """All counts so far, those of strangers included."""
+        strangers = self.limits.strangers(now_s=time.monotonic())
+        return self.counts.snapshot(
+            {
+                provider: {"taken": stranger.taken, "refused": stranger.refused}
+                for provider, stranger in strangers.items()
+            }
+        )
+
+    def reset(self) -> None:
+        """Start the counts and the prompt cache again."""
+        self.counts.reset()
+        self.cache.clear()
+        self.limits.restart_strangers(now_s=time.monotonic())
+
 
 @dataclass(frozen=True, slots=True)
 class _Arrival:
@@ -47,6 +77,7 @@ class _Arrival:
     operation: Operation
     provider: str
     path: str
+    key: str
     counts: ProviderCounts
     headers: dict[str, str]
 
@@ -62,6 +93,8 @@ class _Reply:
 
 
 _request_ids = count(1)
+_KEY_HEADERS = ("authorization", "x-api-key", "x-goog-api-key", "api-key")
+_CANNED_OUTPUT_TOKENS = 1
 
 
 async def handle_call(
@@ -75,7 +108,8 @@ async def handle_call(
         return _refused(wire, provider, Refusal(404, "not_found", message), {})
     if operation == "models":
         return _models(request, wire, provider)
-    if state.faults and state.faults.take_unread(provider) is not None:
+    key = _key_of(request.headers) if state.faults else ""
+    if state.faults and state.faults.take_unread(provider, key=key) is not None:
         state.counts.of(provider).unread += 1
         return delivery.drop(request)
     raw = await _read(request)
@@ -83,13 +117,18 @@ async def handle_call(
     status: int | None = None
     try:
         headers = {wire.request_id_header: f"req_sim{next(_request_ids)}"}
-        arrival = _Arrival(request, raw, wire, operation, provider, path, counts, headers)
+        arrival = _Arrival(request, raw, wire, operation, provider, path, key, counts, headers)
         response = await _answer(arrival, state)
         if request.transport is not None and not request.transport.is_closing():
             status = response.status
         return response
     finally:
         counts.end(status)
+
+
+def _key_of(headers: Mapping[str, str]) -> str:
+    """The API key of a call, in whatever header it came."""
+    return next((headers[name] for name in _KEY_HEADERS if name in headers), "")
 
 
 async def _read(request: web.BaseRequest) -> bytes:
@@ -114,20 +153,25 @@ async def _answer(arrival: _Arrival, state: State) -> web.StreamResponse:
             arrival.wire.authorise(provider, arrival.request.headers)
         body = {} if state.canned else _body(arrival.raw)
         model = model_in(arrival.path) or body.get("model")
-        fault = state.faults.take(provider, model) if state.faults else None
+        fault = state.faults.take(provider, model, key=arrival.key) if state.faults else None
         if fault is not None and fault.kind == "drop_after":
             return delivery.drop(arrival.request)
         delay_s = state.latency.next_s(provider)
         if fault is not None and fault.kind == "hang":
             delay_s += fault.delay_s
-        if delay_s > 0:
-            await asyncio.sleep(delay_s)
-        if fault is not None and (refusal := refusal_of(fault, provider)) is not None:
-            return _faulty(arrival.wire, fault, refusal, headers)
+        if fault is not None and (failure := refusal_of(fault, provider)) is not None:
+            await _wait(delay_s)
+            return _faulty(arrival.wire, fault, failure, headers)
         reply = _reply(arrival, body, state, fault)
     except Refusal as refusal:
         return _refused(arrival.wire, provider, refusal, headers)
+    await _wait(delay_s)
     return await _deliver(arrival.request, reply, fault)
+
+
+async def _wait(delay_s: float) -> None:
+    if delay_s > 0:
+        await asyncio.sleep(delay_s)
 
 
 def _body(raw: bytes) -> JsonObject:
@@ -142,9 +186,7 @@ def _body(raw: bytes) -> JsonObject:
 
 def _reply(arrival: _Arrival, body: JsonObject, state: State, fault: Fault | None) -> _Reply:
     if state.canned:
-        _admit(arrival, state, 0)
-        canned = arrival.wire.canned.get(arrival.operation, b"{}")
-        return _Reply(canned, arrival.headers)
+        return _canned(arrival, state)
     call = WireCall(arrival.provider, arrival.path, arrival.request.headers, body)
     try:
         if arrival.operation == "embed":
@@ -154,18 +196,63 @@ def _reply(arrival: _Arrival, body: JsonObject, state: State, fault: Fault | Non
         raise invalid(f"Invalid type in the request: {error}") from error
 
 
+def _canned(arrival: _Arrival, state: State) -> _Reply:
+    """A fixed answer; the request is read only where its tokens are limited."""
+    wire, tokens = arrival.wire, 0
+    if state.limits.limits_tokens(arrival.provider):
+        headers = arrival.request.headers
+        call = WireCall(arrival.provider, arrival.path, headers, _body(arrival.raw))
+        if arrival.operation == "chat":
+            request = wire.parse_chat(call)
+            tokens = _charge(arrival, state, request, _CANNED_OUTPUT_TOKENS)
+        elif wire.parse_embed is not None:
+            tokens = sum(tokens_of(len(text)) for text in wire.parse_embed(call).inputs)
+    _admit(arrival, state, tokens)
+    return _Reply(wire.canned.get(arrival.operation, b"{}"), arrival.headers)
+
+
 def _chat(arrival: _Arrival, call: WireCall, state: State, fault: Fault | None) -> _Reply:
     wire, counts = arrival.wire, arrival.counts
     request = wire.parse_chat(call)
-    _admit(arrival, state, wire.limit_charge(request))
-    usage = wire.input_usage(state.cache, call.provider, request)
     broken = fault is not None and fault.kind == "schema_violation"
-    said = answer(request, usage, break_schema=broken)
+    said = _admitted(arrival, state, request, break_schema=broken)
     counts.input_tokens += said.usage.input_tokens
     counts.output_tokens += said.usage.output_tokens
     if request.stream:
         return _Reply(b"", arrival.headers, events=tuple(wire.stream_chat(request, said)))
     return _Reply(wire.render_chat(request, said), arrival.headers)
+
+
+def _admitted(
+    arrival: _Arrival, state: State, request: SimRequest, *, break_schema: bool
+) -> SimAnswer:
+    """The answer to a call that passed the limits; one that they refuse leaves no cache behind."""
+    limits, wire = state.limits, arrival.wire
+    if limits and limits.counted(arrival.provider) == "sum":
+        plain = SimUsage(tokens_of(len(request.prompt)))
+        said = answer(request, plain, break_schema=break_schema)
+        output_tokens = said.usage.output_tokens
+        _admit(arrival, state, _charge(arrival, state, request, output_tokens))
+        usage = wire.input_usage(state.cache, arrival.provider, request)
+        return replace(said, usage=replace(usage, output_tokens=output_tokens))
+    if limits:
+        _admit(arrival, state, _charge(arrival, state, request, 0))
+    usage = wire.input_usage(state.cache, arrival.provider, request)
+    return answer(request, usage, break_schema=break_schema)
+
+
+def _charge(arrival: _Arrival, state: State, request: SimRequest, output_tokens: int) -> int:
+    """Tokens that a call takes from the limit, by what its provider is set to count."""
+    input_tokens = tokens_of(len(request.prompt))
+    match state.limits.counted(arrival.provider):
+        case "max":
+            return max(request.max_tokens or 0, input_tokens)
+        case "input":
+            return input_tokens
+        case "sum":
+            return input_tokens + output_tokens
+        case None:
+            return arrival.wire.limit_charge(request)
 
 
 def _embeddings(arrival: _Arrival, call: WireCall, state: State) -> _Reply:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import ceil
+from typing import Literal
 
 _MINUTES_A_DAY = 1440
 
@@ -26,11 +27,15 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Standings:
-    """How a provider's limits stand; `wall_s` is the wall clock, for headers that name a time."""
+    """How a provider's limits stand; `wall_s` is the wall clock, for headers that name a time.
+
+    `counted` is what counts as tokens, None where it is what the provider itself counts.
+    """
 
     requests: Standing | None
     tokens: Standing | None
     wall_s: float
+    counted: Literal["max", "input", "sum"] | None = None
 
 
 _Writer = Callable[[Standings], dict[str, str]]
@@ -74,12 +79,10 @@ def _openai_names(
 
 
 def _anthropic(standings: Standings) -> dict[str, str]:
+    """The real `tokens` are input and output together, so they go out where both are counted."""
     headers: dict[str, str] = {}
-    for unit, standing in (
-        ("requests", standings.requests),
-        ("tokens", standings.tokens),
-        ("input-tokens", standings.tokens),
-    ):
+    tokens = "tokens" if standings.counted in ("max", "sum") else "input-tokens"
+    for unit, standing in (("requests", standings.requests), (tokens, standings.tokens)):
         if standing is not None:
             reset = datetime.fromtimestamp(ceil(standings.wall_s + standing.reset_s), UTC)
             headers[f"anthropic-ratelimit-{unit}-limit"] = str(standing.limit)

@@ -19,7 +19,7 @@ from .counting import Counts, Snapshot
 from .faults import Faults
 from .handling import State, handle_call
 from .latency import Latency
-from .limits import Limits
+from .limits import Counted, Limits
 
 _BACKLOG = 4096
 _KEEP_ALIVE_S = 300.0
@@ -30,9 +30,10 @@ class Simulator:
     """Runs the server while entered: `async with Simulator() as sim`.
 
     `port` 0 takes a free one. `latency_ms` and `jitter_ms` delay every call, repeatably by `seed`.
-    `requests_per_minute` and `tokens_per_minute` limit every provider for itself. `canned` answers
-    each call with a fixed minimal body, without reading it (streams included), for measuring the
-    rest of a system; calls are still counted, delayed, limited by requests and hit by faults.
+    `requests_per_minute` and `tokens_per_minute` limit every provider for itself, as `Limits.set`
+    says. `canned` answers each call with a fixed minimal body (streams included), for measuring the
+    rest of a system; calls are still counted, delayed, limited and hit by faults, and read only
+    where tokens are limited.
     `faults`, `limits` and `latency` may be changed at any time from the same event loop.
     """
 
@@ -46,6 +47,8 @@ class Simulator:
         seed: int = 0,
         requests_per_minute: float | None = None,
         tokens_per_minute: float | None = None,
+        tokens: Counted | None = None,
+        slice_s: float = 1.0,
         canned: bool = False,
     ) -> None:
         self._host = host
@@ -55,12 +58,12 @@ class Simulator:
         self.latency = Latency(latency_ms=latency_ms, jitter_ms=jitter_ms, seed=seed)
         if requests_per_minute or tokens_per_minute:
             self.limits.set(
-                requests_per_minute=requests_per_minute, tokens_per_minute=tokens_per_minute
+                requests_per_minute=requests_per_minute,
+                tokens_per_minute=tokens_per_minute,
+                tokens=tokens,
+                slice_s=slice_s,
             )
-        self._counts = Counts()
-        self._state = State(
-            self.faults, self.limits, self.latency, self._counts, PromptCache(), canned
-        )
+        self._state = State(self.faults, self.limits, self.latency, Counts(), PromptCache(), canned)
         self._runner: web.ServerRunner | None = None
 
     async def __aenter__(self) -> Simulator:
@@ -102,12 +105,11 @@ class Simulator:
 
     def stats(self) -> Snapshot:
         """What has come in so far, as `GET /_sim/stats` gives it."""
-        return self._counts.snapshot()
+        return self._state.snapshot()
 
     def reset(self) -> None:
-        """Start the counts and the prompt cache again; faults, limits and latency stay."""
-        self._counts.reset()
-        self._state.cache.clear()
+        """Start the counts and the prompt cache again; all that was set stays."""
+        self._state.reset()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.raw_path.partition("?")[0]
@@ -126,6 +128,8 @@ async def run(
     seed: int = 0,
     requests_per_minute: float | None = None,
     tokens_per_minute: float | None = None,
+    tokens: Counted | None = None,
+    slice_s: float = 1.0,
     canned: bool = False,
     on_ready: Callable[[str], None] | None = None,
 ) -> None:
@@ -141,6 +145,8 @@ async def run(
         seed=seed,
         requests_per_minute=requests_per_minute,
         tokens_per_minute=tokens_per_minute,
+        tokens=tokens,
+        slice_s=slice_s,
         canned=canned,
     ) as simulator:
         if on_ready is not None:

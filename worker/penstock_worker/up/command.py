@@ -7,8 +7,8 @@ import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from penstock_client.catalogue import offline_catalog
 from penstock_client.settings import Settings
-from penstock_schemas.catalog import catalog
 from penstock_schemas.errors import Unavailable
 from penstock_worker.embedded import Restart
 from penstock_worker.up.interrupts import Interrupts, until_interrupted
@@ -48,8 +48,9 @@ class UpOptions:
 
 def run_up(options: UpOptions, settings: Settings, variables: Mapping[str, str]) -> None:
     """Run the stack until a signal; raises what stops it from starting."""
+    models = offline_catalog(settings)
     choice = choose_providers(
-        catalog(), variables, named=options.providers, simulate=options.simulate
+        models, variables, named=options.providers, simulate=options.simulate
     )
     leave_telling_to_the_terminal()
     terminal = Terminal([provider.name for provider in choice.providers])

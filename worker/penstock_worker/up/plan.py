@@ -14,6 +14,7 @@ from penstock_worker.simulator.server import Simulator
 #: Who is simulated when no provider has a key: where the default routing leads, and two more.
 SIMULATED = ("openai", "anthropic", "fireworks", "deepseek", "mistral")
 SIMULATED_KEY = "simulated"
+SMOKE_VARIABLE = "PENSTOCK_SMOKE_TEST"
 #: Seconds that calls under way get to finish when the stack stops.
 DRAIN_S = 30
 
@@ -127,6 +128,7 @@ def worker_services(
             variables[base_url_variable(provider.name)] = address
             # A real key, were one set, must not reach the simulator.
             variables |= dict.fromkeys(provider.key_variables, SIMULATED_KEY)
+            variables[SMOKE_VARIABLE] = "false"  # there is no key to test
         arguments = ("worker", "--provider", provider.name, "--json-logs")
         arguments += ("--drain-s", str(DRAIN_S))
         if concurrency is not None:

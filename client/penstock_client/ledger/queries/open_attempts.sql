@@ -11,7 +11,7 @@ with input as (
     update penstock.jobs j
     set state = 4, fence = $5, attempts = j.attempts + 1,
         crashes = j.crashes + case when j.fence = input.lapsed then 1 else 0 end,
-        started_at = coalesce(j.started_at, now())
+        started_at = coalesce(j.started_at, now()), wait_until = null
     from input
     where j.id = input.id
       and (j.fence is null or j.fence = input.lapsed)

@@ -30,7 +30,7 @@ merged as (
 insert into penstock.llm_models as kept (
     provider, model_id, wire_id, display_name, kind, context_window, max_output_tokens,
     dimensions, input_usd_per_mtok, output_usd_per_mtok, cached_input_usd_per_mtok,
-    cache_write_usd_per_mtok, long_context_above_tokens, capabilities, speed_tier,
+    cache_write_usd_per_mtok, long_context_above_tokens, long_context_factor, capabilities, speed_tier,
     quality_tier, size_category, retires_on, is_active,
     seeded
 )
@@ -38,7 +38,8 @@ select
     taken.provider, taken.model_id, taken.wire_id, taken.display_name, taken.kind,
     taken.context_window, taken.max_output_tokens, taken.dimensions,
     taken.input_usd_per_mtok, taken.output_usd_per_mtok, taken.cached_input_usd_per_mtok,
-    taken.cache_write_usd_per_mtok, taken.long_context_above_tokens, taken.capabilities,
+    taken.cache_write_usd_per_mtok, taken.long_context_above_tokens, taken.long_context_factor,
+    taken.capabilities,
     taken.speed_tier, taken.quality_tier, taken.size_category, taken.retires_on,
     taken.is_active,
     merged.seeded
@@ -55,6 +56,7 @@ on conflict (provider, model_id) do update set
     cached_input_usd_per_mtok = excluded.cached_input_usd_per_mtok,
     cache_write_usd_per_mtok = excluded.cache_write_usd_per_mtok,
     long_context_above_tokens = excluded.long_context_above_tokens,
+    long_context_factor = excluded.long_context_factor,
     capabilities = excluded.capabilities,
     speed_tier = excluded.speed_tier,
     quality_tier = excluded.quality_tier,

@@ -46,6 +46,8 @@ with input as (
         answer = case when input.state >= 10 then input.number end,
         available_at = case when input.state < 10 and input.wait_ms > 0
                             then now() + make_interval(secs => input.wait_ms / 1000.0) end,
+        wait_until = case when input.state < 10
+                          then now() + make_interval(secs => j.max_queue_wait_s + input.wait_ms / 1000.0) end,
         finished_at = case when input.state >= 10 then now() end
     from input
     where j.id = input.job_id

@@ -55,6 +55,8 @@ _NAME = re.compile(r"^[a-zA-Z0-9_-]{1,64}$")
 _MOST_STOPS = 4
 _NO_PARAMETERS: JsonObject = {"type": "object", "properties": {}}
 _LONGEST_CALL_ID = 40
+#: Where Azure has its addresses for each deployment.
+_DEPLOYMENT = re.compile(r"^/openai/deployments/[^/]+")
 _ROUTES: dict[tuple[str, str], Operation] = {
     ("POST", "/v1/chat/completions"): "chat",
     ("POST", "/chat/completions"): "chat",
@@ -67,7 +69,7 @@ _ROUTES: dict[tuple[str, str], Operation] = {
 
 def route(method: str, path: str) -> Operation | None:
     """What a method and path ask for, None for an unknown address."""
-    return _ROUTES.get((method, path))
+    return _ROUTES.get((method, _DEPLOYMENT.sub("", path)))
 
 
 def authorise(provider: str, headers: Mapping[str, str]) -> None:

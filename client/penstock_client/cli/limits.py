@@ -1,0 +1,280 @@
+"""`penstock limits`: list, set and unset what a provider's limits are held to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from penstock_client.cli.printing import print_json, print_table, shown_seconds
+from penstock_client.cli.running import connected, fail, run
+
+if TYPE_CHECKING:
+    from penstock_client.client import Penstock
+    from penstock_client.index_state import LimitState
+    from penstock_schemas.limits import LimitSetting
+
+#: Refusals are of interest for so many seconds.
+_LATELY_S = 3600.0
+_HEADER = (
+    *("PROVIDER", "SCOPE", "LIMIT", "AMOUNT", "SOURCE"),
+    *("SHARE", "USED", "WAITING", "REFUSED", "NOTE"),
+)
+
+_Provider = Annotated[str, typer.Argument(help="Whose limits.")]
+_Amount = Annotated[int | None, typer.Option(min=1, metavar="N")]
+_Credential = Annotated[str | None, typer.Option(help="Calls with this credential.")]
+_Group = Annotated[str | None, typer.Option(help="Models that share limits: CREDENTIAL/GROUP.")]
+_Model = Annotated[str | None, typer.Option(help="Calls to this model.")]
+_Workspace = Annotated[str | None, typer.Option(help="Jobs of this workspace.")]
+_Tag = Annotated[str | None, typer.Option(help="Jobs with this limit tag.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_Named = Annotated[bool, typer.Option()]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds `penstock limits list`, `penstock limits set` and `penstock limits unset`."""
+    group = typer.Typer(
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        epilog="Example: penstock limits set openai --requests 500 --tokens 200000",
+    )
+    group.command("list", epilog="Example: penstock limits list --provider openai")(list_limits)
+    group.command(
+        "set", epilog="Example: penstock limits set openai --workspace acme --concurrency 10"
+    )(set_limits)
+    group.command("unset", epilog="Example: penstock limits unset openai --workspace acme")(
+        unset_limits
+    )
+    app.add_typer(group, name="limits", help="List, set and unset limits of providers.")
+
+
+def list_limits(
+    provider: Annotated[str | None, typer.Option(help="Those of this provider only.")] = None,
+    json: _Json = False,
+) -> None:
+    """List limits: set here or by the configuration file, learned from headers, or found by
+    refusals.
+
+    SHARE is how much of a limit is used: it falls when the provider refuses, and rises again.
+    WAITING counts the queues that the limit keeps, REFUSED the refusals where one was in the last
+    hour.
+    """
+    rows = run(_listed(provider))
+    if json:
+        print_json([_as_json(*row) for row in rows])
+        return
+    now = datetime.now(UTC)
+    print_table(_HEADER, [_as_row(setting, state, source, now) for setting, state, source in rows])
+
+
+def set_limits(  # noqa: PLR0917 - options of a command
+    provider: _Provider,
+    requests: _Amount = None,
+    tokens: _Amount = None,
+    input_tokens: _Amount = None,
+    output_tokens: _Amount = None,
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Calls at the same time.")
+    ] = None,
+    per: Annotated[
+        Literal["minute", "day"], typer.Option(help="The window of all but concurrency.")
+    ] = "minute",
+    credential: _Credential = None,
+    group: _Group = None,
+    model: _Model = None,
+    workspace: _Workspace = None,
+    tag: _Tag = None,
+) -> None:
+    """Set limits of a provider as a whole, or of what one option names.
+
+    '*' as a name stands for each that has no limit of its own. A limit that is set already takes
+    the new amount; others stay. In force within about a second.
+    """
+    from penstock_schemas.limits import limit_scope, limit_setting
+
+    amounts = {
+        f"requests/{per}": requests,
+        f"tokens/{per}": tokens,
+        f"input-tokens/{per}": input_tokens,
+        f"output-tokens/{per}": output_tokens,
+        "concurrency": concurrency,
+    }
+    scope = limit_scope(
+        {
+            "credential": credential,
+            "group": group,
+            "model": _without_provider(model, provider),
+            "workspace": workspace,
+            "tag": tag,
+        }
+    )
+    settings = [
+        limit_setting(provider, scope, word, amount)
+        for word, amount in amounts.items()
+        if amount is not None
+    ]
+    if not settings:
+        raise typer.BadParameter("give at least one amount, such as --requests 500")
+    run(_set(settings, workspace))
+    for setting in settings:
+        typer.echo(f"{provider}, {scope}: {setting.word} {setting.amount:,}")
+
+
+def unset_limits(  # noqa: PLR0917 - options of a command
+    provider: _Provider,
+    requests: _Named = False,
+    tokens: _Named = False,
+    input_tokens: _Named = False,
+    output_tokens: _Named = False,
+    concurrency: _Named = False,
+    per: Annotated[
+        Literal["minute", "day"] | None, typer.Option(help="Those of this window only.")
+    ] = None,
+    credential: _Credential = None,
+    group: _Group = None,
+    model: _Model = None,
+    workspace: _Workspace = None,
+    tag: _Tag = None,
+) -> None:
+    """Lift the limits that were set for a provider as a whole, or for what one option names.
+
+    Without units all of them. Those of the configuration file, or learned ones, hold again.
+    """
+    from penstock_schemas.limits import WINDOW_S, LimitUnit, limit_scope
+
+    scope = limit_scope(
+        {
+            "credential": credential,
+            "group": group,
+            "model": _without_provider(model, provider),
+            "workspace": workspace,
+            "tag": tag,
+        }
+    )
+    named: dict[LimitUnit, bool] = {
+        "requests": requests,
+        "tokens": tokens,
+        "input_tokens": input_tokens,
+        "output_tokens": output_tokens,
+        "concurrency": concurrency,
+    }
+    units = [unit for unit, wanted in named.items() if wanted] or None
+    lifted = run(_unset(provider, scope, units, None if per is None else [WINDOW_S[per]]))
+    if not lifted:
+        raise fail(f"{provider}, {scope}: no such limit is set; see `penstock limits list`")
+    for setting in lifted:
+        typer.echo(f"{provider}, {scope}: {setting.word} lifted")
+
+
+def _without_provider(model: str | None, provider: str) -> str | None:
+    return None if model is None else model.removeprefix(f"{provider}/")
+
+
+async def _set(settings: list[LimitSetting], workspace: str | None) -> None:
+    async with connected() as penstock:
+        penstock.catalog.provider(settings[0].provider)
+        if workspace not in {None, "*"}:
+            await penstock.workspaces.get(workspace)
+        await penstock.ledger.steering.set_limits(settings)
+
+
+async def _unset(
+    provider: str, scope: str, units: list[str] | None, windows_s: list[int] | None
+) -> list[LimitSetting]:
+    async with connected() as penstock:
+        return await penstock.ledger.steering.unset_limits(
+            provider, scope, units=units, windows_s=windows_s
+        )
+
+
+_Listed = tuple["LimitSetting | None", "LimitState | None", str]
+
+
+async def _listed(provider: str | None) -> list[_Listed]:
+    """What is set and what the indexes hold, each limit once, with its source."""
+    from penstock_client.catalogue import read_configuration
+    from penstock_schemas.limits import merged
+
+    async with connected() as penstock:
+        file = read_configuration(penstock.settings)
+        in_file = file.configuration.limits if file else ()
+        in_table = await penstock.ledger.steering.limits()
+        known = {limit.provider for limit in (*in_file, *in_table)}
+        known |= {row.name for row in penstock.catalog.providers}
+        states = await _states(penstock, known if provider is None else {provider})
+    tabled = {limit.place for limit in in_table}
+    wanted = {limit.place: limit for limit in merged(in_file, in_table)}
+    rows: list[_Listed] = []
+    for place in sorted({*wanted, *states}):
+        setting, state = wanted.get(place), states.get(place)
+        if provider is not None and place[0] != provider:
+            continue
+        source = state.source if state else ""
+        if setting is not None:
+            source = "set" if place in tabled else "file"
+        rows.append((setting, state, source))
+    return rows
+
+
+async def _states(
+    penstock: Penstock, providers: Iterable[str]
+) -> dict[tuple[str, str, str, int], LimitState]:
+    from penstock_client.connections import close_redis, redis_pool
+    from penstock_client.index_state import read_limits
+
+    redis = redis_pool(penstock.settings)
+    try:
+        return {state.place: state for state in await read_limits(redis, sorted(providers))}
+    finally:
+        await close_redis(redis)
+
+
+def _in_force(setting: LimitSetting | None, state: LimitState | None) -> bool:
+    return state is not None and (setting is None or setting.amount == state.amount)
+
+
+def _as_row(
+    setting: LimitSetting | None, state: LimitState | None, source: str, now: datetime
+) -> tuple[str, ...]:
+    from penstock_schemas.limits import limit_word
+
+    shown = setting or state
+    assert shown is not None
+    word = limit_word(shown.unit, shown.window_s)
+    head = (shown.provider, shown.scope, word, f"{shown.amount:,}", source)
+    note = "-" if _in_force(setting, state) else "not in force yet"
+    if state is None:
+        return (*head, "-", "-", "-", "-", note)
+    used = "-" if state.used is None else f"{state.used:,}"
+    return (*head, f"{state.share:.0%}", used, f"{state.waiting:,}", _refusals(state, now), note)
+
+
+def _refusals(state: LimitState, now: datetime) -> str:
+    if state.refused_at is None:
+        return "-"
+    ago_s = max(0.0, (now - state.refused_at).total_seconds())
+    return "-" if ago_s > _LATELY_S else f"{state.refused:,} (last {shown_seconds(ago_s)} ago)"
+
+
+def _as_json(
+    setting: LimitSetting | None, state: LimitState | None, source: str
+) -> dict[str, object]:
+    shown = setting or state
+    assert shown is not None
+    return {
+        "provider": shown.provider,
+        "scope": shown.scope,
+        "unit": shown.unit,
+        "window_s": shown.window_s,
+        "amount": shown.amount,
+        "source": source,
+        "in_force": _in_force(setting, state),
+        "share": state and state.share,
+        "used": state and state.used,
+        "waiting": state and state.waiting,
+        "refused": state and state.refused,
+        "refused_at": state and state.refused_at,
+    }

@@ -1,0 +1,153 @@
+"""`penstock usage`: what a workspace's calls used and cost, and what prompt caching saved."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from penstock_client.cli.printing import print_json, print_table, shown_cost, shown_time
+from penstock_client.cli.running import connected, run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from decimal import Decimal
+
+    from penstock_client.ledger import CacheUse
+
+Workspace = Annotated[str, typer.Option("--workspace", "-w", help="Whose usage.")]
+Days = Annotated[int, typer.Option(min=1, max=3660, help="The last so many days.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+_SIMULATED = "simulated: no provider was called for some or all of these answers"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds `penstock usage models` and `penstock usage cache`."""
+    group = typer.Typer(
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        epilog="Example: penstock usage models --workspace acme --days 7",
+    )
+    group.command("models", epilog="Example: penstock usage models --workspace acme --days 7")(
+        models
+    )
+    group.command("cache", epilog="Example: penstock usage cache --workspace acme --days 7")(cache)
+    app.add_typer(group, name="usage", help="Show calls, tokens and cost; prompt caching.")
+
+
+def models(workspace: Workspace, days: Days = 30, json: Json = False) -> None:
+    """Show calls, tokens and cost by model; models with simulated answers say so."""
+    found = run(_models(workspace, _since(days)))
+    if json:
+        print_json([_model_as_json(row) for row in found])
+        return
+    header = ("MODEL", "CALLS", "SUCCEEDED", "ABANDONED", "TOKENS IN", "TOKENS OUT", "COST", "NOTE")
+    print_table(header, [_model_as_row(row) for row in found])
+    _say_simulated(row["simulated"] for row in found)
+
+
+def cache(workspace: Workspace, days: Days = 30, json: Json = False) -> None:
+    """Show how system prompts fared in the providers' prompt caches.
+
+    SYSTEM is the hash of the instructions of jobs with `cache_system`; a line with - stands for the
+    other jobs of a model whose provider caches by itself. SAVED is below zero where writing to the
+    cache cost more than reading from it saved.
+    """
+    found = run(_cache(workspace, _since(days)))
+    if json:
+        print_json([_use_as_json(use) for use in found])
+        return
+    header = ("MODEL", "SYSTEM", "CALLS", "HITS", "RATE", "TOKENS IN", "READ", "WRITTEN", "SAVED")
+    last = ("LAST USED (UTC)", "NOTE")
+    print_table((*header, *last), [_use_as_row(use) for use in found])
+    _say_simulated(use.simulated for use in found)
+
+
+async def _models(workspace: str, since: datetime) -> list[dict[str, Any]]:
+    async with connected() as penstock:
+        await penstock.check(workspace)
+        return [dict(row) for row in await penstock.ledger.usage_by_model(workspace, since)]
+
+
+async def _cache(workspace: str, since: datetime) -> list[CacheUse]:
+    async with connected() as penstock:
+        return await penstock.prompt_cache(workspace, since=since)
+
+
+def _since(days: int) -> datetime:
+    return datetime.now(UTC) - timedelta(days=days)
+
+
+def _say_simulated(answers: Iterable[bool]) -> None:
+    if any(answers):
+        typer.echo(_SIMULATED)
+
+
+def _note(simulated: bool) -> str:
+    return "simulated" if simulated else "-"
+
+
+def _model_as_row(row: dict[str, Any]) -> tuple[str, ...]:
+    cost, unpriced = shown_cost(row["cost_usd"]), row["unpriced"]
+    if unpriced and row["cost_usd"] is not None:
+        cost += f" (unknown for {unpriced:,} calls)"
+    return (
+        f"{row['provider']}/{row['model']}",
+        f"{row['calls']:,}",
+        f"{row['succeeded']:,}",
+        f"{row['abandoned']:,}",
+        f"{row['input_tokens']:,}",
+        f"{row['output_tokens']:,}",
+        cost,
+        _note(row["simulated"]),
+    )
+
+
+def _model_as_json(row: dict[str, Any]) -> dict[str, object]:
+    return {**row, "cost_usd": _decimal(row["cost_usd"])}
+
+
+def _use_as_row(use: CacheUse) -> tuple[str, ...]:
+    return (
+        f"{use.provider}/{use.model}",
+        use.system_hash or "-",
+        f"{use.calls:,}",
+        f"{use.hits:,}",
+        f"{use.hit_rate:.0%}",
+        f"{use.input_tokens:,}",
+        f"{use.read_tokens:,}",
+        f"{use.written_tokens:,}",
+        _shown_saving(use.saved_usd),
+        shown_time(use.last_used_at),
+        _note(use.simulated),
+    )
+
+
+def _shown_saving(saved_usd: Decimal | None) -> str:
+    if saved_usd is None:
+        return "unknown"
+    return f"-{shown_cost(-saved_usd)}" if saved_usd < 0 else shown_cost(saved_usd)
+
+
+def _use_as_json(use: CacheUse) -> dict[str, object]:
+    return {
+        "provider": use.provider,
+        "model": use.model,
+        "system_hash": use.system_hash,
+        "calls": use.calls,
+        "hits": use.hits,
+        "hit_rate": use.hit_rate,
+        "input_tokens": use.input_tokens,
+        "read_tokens": use.read_tokens,
+        "written_tokens": use.written_tokens,
+        "saved_usd": _decimal(use.saved_usd),
+        "simulated": use.simulated,
+        "first_used_at": use.first_used_at,
+        "last_used_at": use.last_used_at,
+    }
+
+
+def _decimal(amount: Decimal | None) -> str | None:
+    return None if amount is None else f"{amount:f}"

@@ -1,0 +1,128 @@
+"""What a provider's index holds of limits, read for people. Parsing is pure; nothing is written.
+
+The scripts of workers keep this state (`penstock_worker/admission/lua/limits.lua`); the index may
+lose it at any time, and then says nothing until it is rebuilt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from arq.connections import ArqRedis
+
+from penstock_schemas.keys import ProviderKeys
+
+_Hash = Mapping[bytes, bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitState:
+    """A limit that an index holds, and how it fares.
+
+    `source` is `configured`, `learned` (from headers) or `found` (from refusals). `share` is how
+    much of the amount is used: it falls with refusals and rises again. `used` are the calls that
+    occupy a concurrency limit, or the units spent of a day; None where a limit is paced.
+    `refused` counts the refusals met, the last of them at `refused_at`. `waiting` flows are kept by
+    this limit.
+    """
+
+    provider: str
+    scope: str
+    unit: str
+    window_s: int
+    amount: int
+    source: str
+    share: float
+    used: int | None
+    refused: int
+    refused_at: datetime | None
+    waiting: int
+
+    @property
+    def place(self) -> tuple[str, str, str, int]:
+        """What it is a limit of, as `LimitSetting.place`."""
+        return (self.provider, self.scope, self.unit, self.window_s)
+
+
+@dataclass(frozen=True, slots=True)
+class _Bucket:
+    provider: str
+    scope: str
+    unit: str
+    window_ms: int
+
+    @property
+    def key(self) -> str:
+        word = f"{self.unit}/{self.window_ms}"
+        return f"b:{self.scope}|{word}"
+
+
+async def read_limits(redis: ArqRedis, providers: Sequence[str]) -> list[LimitState]:
+    """The limits that these providers' indexes hold, in two round trips; raises redis errors."""
+    commands: Any = redis
+    async with commands.pipeline(transaction=False) as pipeline:
+        pipeline.time()
+        for provider in providers:
+            pipeline.hgetall(ProviderKeys(provider).base + "rules")
+        (seconds, _), *rules = await pipeline.execute()
+    buckets = [
+        bucket
+        for provider, ruled in zip(providers, rules, strict=True)
+        for bucket in buckets_of(provider, ruled)
+    ]
+    if not buckets:
+        return []
+    async with commands.pipeline(transaction=False) as pipeline:
+        for bucket in buckets:
+            base = ProviderKeys(bucket.provider).base
+            pipeline.hgetall(base + bucket.key)
+            for kind in "ib":
+                pipeline.zcard(f"{base}w:{bucket.key}|{kind}")
+        found: list[Any] = await pipeline.execute()
+    states = (
+        state_of(bucket, found[at], waiting=found[at + 1] + found[at + 2], now_s=seconds)
+        for bucket, at in zip(buckets, range(0, len(found), 3), strict=True)
+    )
+    return [state for state in states if state is not None]
+
+
+def buckets_of(provider: str, rules: _Hash) -> list[_Bucket]:
+    """The buckets that a provider's rules name: scope -> words `unit/window in ms`."""
+    return [
+        _Bucket(provider, scope.decode(), unit, int(window_ms))
+        for scope, words in sorted(rules.items())
+        for unit, _, window_ms in (word.partition("/") for word in words.decode().split())
+    ]
+
+
+def state_of(bucket: _Bucket, fields: _Hash, *, waiting: int, now_s: int) -> LimitState | None:
+    """A limit from the hash of its bucket; None where that has no amount."""
+    amount = int(float(fields.get(b"amount", b"0")))
+    if amount <= 0:
+        return None
+    refused_at_ms = fields.get(b"refused_at")
+    return LimitState(
+        provider=bucket.provider,
+        scope=bucket.scope,
+        unit=bucket.unit,
+        window_s=bucket.window_ms // 1000,
+        amount=amount,
+        source=fields.get(b"source", b"").decode(),
+        share=float(fields.get(b"factor", b"1")),
+        used=_used(bucket, fields, now_s),
+        refused=int(fields.get(b"refused", b"0")),
+        refused_at=refused_at_ms and datetime.fromtimestamp(int(refused_at_ms) / 1000, UTC) or None,
+        waiting=waiting,
+    )
+
+
+def _used(bucket: _Bucket, fields: _Hash, now_s: int) -> int | None:
+    if bucket.window_ms == 0:
+        return int(fields.get(b"used", b"0"))
+    if b"span" not in fields:
+        return None
+    spent, span = fields.get(b"spent", b"0"), float(fields[b"span"])
+    return int(float(spent)) if now_s * 1000 // bucket.window_ms == span else 0

@@ -1,0 +1,54 @@
+"""What a job that does not say gets from the configuration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from penstock_client.completing import with_attempts, with_defaults
+from penstock_schemas.catalog import JobDefaults, catalog
+from penstock_schemas.jobs import Embed, Generate
+
+OPENAI = catalog().provider("openai")
+
+
+def generate(**fields: Any) -> Generate:
+    return Generate(workspace="acme", prompt="hi", **fields)
+
+
+def test_job_without_defaults_is_the_very_job() -> None:
+    job = generate()
+    assert with_attempts(with_defaults(job, JobDefaults()), OPENAI) is job
+
+
+@pytest.mark.parametrize(
+    ("fields", "lane"), [({}, "bulk"), ({"lane": "interactive"}, "interactive")]
+)
+def test_lane_is_the_configured_one_unless_the_job_names_its_own(
+    fields: dict[str, Any], lane: str
+) -> None:
+    assert with_defaults(generate(**fields), JobDefaults(lane="bulk")).lane == lane
+
+
+@pytest.mark.parametrize(("fields", "strategy"), [({}, "cost"), ({"strategy": "speed"}, "speed")])
+def test_strategy_is_the_configured_one_unless_the_job_names_its_own(
+    fields: dict[str, Any], strategy: str
+) -> None:
+    assert with_defaults(generate(**fields), JobDefaults(strategy="cost")).strategy == strategy
+
+
+def test_strategy_is_never_given_to_embeddings() -> None:
+    job = Embed(workspace="acme", input=("hi",))
+    assert with_defaults(job, JobDefaults(strategy="cost")).strategy is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "configured", "attempts"),
+    [({}, None, 5), ({}, 2, 2), ({"max_attempts": 5}, 2, 5), ({"max_attempts": 9}, 2, 9)],
+)
+def test_attempts_are_the_jobs_then_its_providers(
+    fields: dict[str, Any], configured: int | None, attempts: int
+) -> None:
+    provider = OPENAI.model_copy(update={"max_attempts": configured})
+    assert with_attempts(generate(**fields), provider).max_attempts == attempts

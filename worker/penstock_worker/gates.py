@@ -1,0 +1,186 @@
+"""What keeps work from starting at each provider, read from the indexes by whoever moves jobs.
+
+The claim decides by the same keys, job by job; this is a look from outside, a moment old. A job
+that is moved by it is never lost by it: wherever the job stands, its gates are asked again there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from arq.connections import ArqRedis
+
+from penstock_client.entries import Flow
+from penstock_client.presence import ALIVE_S
+from penstock_schemas.keys import ProviderKeys
+
+#: Jobs are moved away from gates that stay shut for longer than this, in ms.
+_AHEAD_MS = 1000
+_PLATFORM = "platform"
+_WINDOWS = {1: "a second", 60: "a minute", 3600: "an hour", 86_400: "a day"}
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """What is closed at one provider.
+
+    `shut`: gates (`model:…`, `credential:…`, `access:…`) that are not closed in the sense of a
+    breaker, by when they let probes through, in ms. `paused`: scopes. `staffed`: it has a worker.
+    """
+
+    shut: Mapping[str, int] = field(default_factory=dict[str, int])
+    paused: frozenset[str] = frozenset()
+    staffed: bool = False
+
+    @property
+    def by_credential(self) -> bool:
+        """Whether who is kept depends on whose credential is used."""
+        return any(not gate.startswith("model:") for gate in self.shut)
+
+
+def gates_of(model: str, credential: str) -> tuple[str, str, str]:
+    """The gates that a call passes."""
+    return f"model:{model}", f"credential:{credential}", f"access:{credential}/{model}"
+
+
+def pauses_of(flow: Flow) -> tuple[str, ...]:
+    """The scopes under which a flow may be paused."""
+    scopes = (f"lane:{flow.lane}", f"workspace:{flow.workspace}", f"model:{flow.model}")
+    return "provider", *scopes, f"tag:{flow.tag}"
+
+
+class Gates:
+    """The gates of all providers at one moment. Reads raise redis errors when Redis is away."""
+
+    def __init__(self, redis: ArqRedis) -> None:
+        self._redis = redis
+        self._now_ms = 0
+        self._closed: dict[str, Closed] = {}
+        self._credentials: dict[tuple[str, str], str] = {}
+
+    @classmethod
+    async def read(cls, redis: ArqRedis, providers: Iterable[str]) -> Gates:
+        """Look at these providers."""
+        gates = cls(redis)
+        await gates.learn(providers, ())
+        return gates
+
+    async def learn(self, providers: Iterable[str], workspaces: Iterable[str]) -> None:
+        """Look at further providers, and at whose credentials these workspaces use there."""
+        await self._look_at([name for name in providers if name not in self._closed])
+        wanted = [
+            (provider, workspace)
+            for provider, closed in self._closed.items()
+            if closed.by_credential
+            for workspace in set(workspaces)
+            if (provider, workspace) not in self._credentials
+        ]
+        if not wanted:
+            return
+        pipeline: Any = self._redis.pipeline(transaction=False)
+        async with pipeline:
+            for provider, workspace in wanted:
+                pipeline.hget(f"{ProviderKeys(provider).base}credentials", workspace)
+            found: list[bytes | None] = await pipeline.execute()
+        for key, credential in zip(wanted, found, strict=True):
+            self._credentials[key] = (credential or _PLATFORM.encode()).decode()
+
+    async def _look_at(self, providers: list[str]) -> None:
+        if not providers:
+            return
+        pipeline: Any = self._redis.pipeline(transaction=False)
+        async with pipeline:
+            pipeline.time()
+            for provider in providers:
+                keys = ProviderKeys(provider)
+                pipeline.hgetall(f"{keys.base}shut")
+                pipeline.hkeys(f"{keys.base}paused")
+                pipeline.zrevrange(keys.workers, 0, 0, withscores=True)
+            (seconds, micros), *found = await pipeline.execute()
+        self._now_ms = seconds * 1000 + micros // 1000
+        for at, provider in enumerate(providers):
+            shut, paused, latest = found[3 * at : 3 * at + 3]
+            self._closed[provider] = Closed(
+                {gate.decode(): int(float(from_ms)) for gate, from_ms in shut.items()},
+                frozenset(scope.decode() for scope in paused),
+                bool(latest) and latest[0][1] > self._now_ms - ALIVE_S * 1000,
+            )
+
+    @property
+    def fingerprint(self) -> frozenset[tuple[str, str]]:
+        """All that a decision depends on, to be compared with an earlier look."""
+        return frozenset(
+            (provider, what)
+            for provider, closed in self._closed.items()
+            for what in (*closed.shut, *closed.paused, *(["staffed"] if closed.staffed else []))
+        )
+
+    def shut_for_long(self) -> dict[str, frozenset[str]]:
+        """Provider -> its gates that let nothing through for a while yet."""
+        found = {
+            provider: frozenset(gate for gate in closed.shut if self._holds(closed, gate))
+            for provider, closed in self._closed.items()
+        }
+        return {provider: gates for provider, gates in found.items() if gates}
+
+    def keeps(self, provider: str, model: str, workspace: str) -> bool:
+        """Whether a gate at this provider lets nothing of this workspace through for a while."""
+        closed = self._closed[provider]
+        credential = self._credentials.get((provider, workspace), _PLATFORM)
+        return any(self._holds(closed, gate) for gate in gates_of(model, credential))
+
+    def staffed(self, provider: str) -> bool:
+        """Whether a worker of this provider was seen lately."""
+        return self._closed[provider].staffed
+
+    def next_open(self, routes: Iterable[str], provider: str, flow: Flow) -> str | None:
+        """The first route after the present one on which jobs of this flow could start."""
+        left = iter(routes)
+        if f"{provider}/{flow.model}" not in left:  # moves on to behind the present one
+            return None
+        return next((route for route in left if self._is_open(route, flow)), None)
+
+    def _is_open(self, route: str, flow: Flow) -> bool:
+        provider, model = route.split("/", 1)
+        closed = self._closed[provider]
+        credential = self._credentials.get((provider, flow.workspace), _PLATFORM)
+        there = Flow(flow.workspace, flow.lane, model, flow.tag)
+        # Where nobody works anywhere, the index may have been lost a moment ago.
+        nobody = not any(other.staffed for other in self._closed.values())
+        return (
+            (closed.staffed or nobody)
+            and closed.shut.keys().isdisjoint(gates_of(model, credential))
+            and closed.paused.isdisjoint(pauses_of(there))
+        )
+
+    def _holds(self, closed: Closed, gate: str) -> bool:
+        return closed.shut.get(gate, 0) > self._now_ms + _AHEAD_MS
+
+
+def described(gate: str) -> str:
+    """A gate at which a flow waits, for people: `the limit of requests a minute of model:m`."""
+    kind, _, rest = gate.partition(":")
+    match kind:
+        case "b":
+            return _described_limit(rest)
+        case "gate":
+            what, _, name = rest.partition(":")
+            if what == "model":
+                return f"the breaker of {name}, which is open"
+            return f"{what} {name}, which is shut"
+        case _:
+            return f"a pause of {rest}"
+
+
+def _described_limit(bucket: str) -> str:
+    scope, *limit = bucket.rpartition("|")[0].split("|")
+    if not limit:
+        return f"the slow start of {scope.removeprefix('start:')}"
+    unit, _, window_ms = limit[0].partition("/")
+    window_s = int(window_ms) / 1000
+    if window_s == 0:
+        return f"the limit of calls at the same time of {scope}"
+    span = _WINDOWS.get(int(window_s), f"in {window_s:g} s")
+    return f"the limit of {unit.replace('_', ' ')} {span} of {scope}"
