@@ -13,7 +13,18 @@ from pathlib import Path
 
 import uvloop
 
-from benchmarks import arq, depth, latency, limits, machine, sparse, submit, throughput, wires
+from benchmarks import (
+    arq,
+    depth,
+    latency,
+    limits,
+    machine,
+    outage,
+    sparse,
+    submit,
+    throughput,
+    wires,
+)
 from benchmarks.figures import Figure, table
 from benchmarks.stand import Stand
 
@@ -26,6 +37,7 @@ BENCHES = {
     "submit": submit.measure,
     "depth": depth.measure,
     "limits": limits.measure,
+    "outage": outage.measure,
     "wires": wires.measure,
 }
 

@@ -28,6 +28,7 @@ from penstock_client.connections import close_redis, redis_pool
 from penstock_client.ledger import migrate
 from penstock_client.settings import DATABASE_VARIABLE, REDIS_VARIABLE
 from penstock_schemas.keys import ProviderKeys
+from penstock_worker.admission.index import ProviderIndex
 from penstock_worker.credentials import base_url_variable
 from penstock_worker.embedded import EmbeddedStack
 from penstock_worker.up.plan import SMOKE_VARIABLE
@@ -136,12 +137,31 @@ class Stand:
             "penstock.submissions"
         )
         await connection.close()
-        redis = redis_pool(self.settings)
+        redis: Any = redis_pool(self.settings)
         await redis.flushall()
-        opened: Any = redis.hget
-        while await opened(ProviderKeys(PROVIDER).epoch, "state") != b"open":  # noqa: ASYNC110
+        while await redis.hget(ProviderKeys(PROVIDER).epoch, "state") != b"open":  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         await close_redis(redis)
+
+    async def route(self, workspace: str, capability: str, routes: Sequence[str]) -> None:
+        """Lead a workspace's capability to these models; clients see it when they connect."""
+        connection = await asyncpg.connect(self._stack.database_url)
+        await connection.execute(
+            "update penstock.llm_configs set routing = routing || $2::jsonb "
+            "where workspace_id = $1",
+            workspace,
+            json.dumps({capability: list(routes)}),
+        )
+        await connection.close()
+
+    @asynccontextmanager
+    async def index(self, provider: str) -> AsyncGenerator[ProviderIndex]:
+        """A provider's index, as an operator steers it."""
+        redis = redis_pool(self.settings)
+        try:
+            yield ProviderIndex(redis, provider)
+        finally:
+            await close_redis(redis)
 
     @contextmanager
     def servers_on_worker_core(self) -> Generator[None]:

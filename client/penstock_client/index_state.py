@@ -100,10 +100,10 @@ def buckets_of(provider: str, rules: _Hash) -> list[_Bucket]:
 
 def state_of(bucket: _Bucket, fields: _Hash, *, waiting: int, now_s: int) -> LimitState | None:
     """A limit from the hash of its bucket; None where that has no amount."""
-    amount = int(float(fields.get(b"amount", b"0")))
+    amount = _number(fields, b"amount")
     if amount <= 0:
         return None
-    refused_at_ms = fields.get(b"refused_at")
+    refused_at_ms = _number(fields, b"refused_at")
     return LimitState(
         provider=bucket.provider,
         scope=bucket.scope,
@@ -113,16 +113,20 @@ def state_of(bucket: _Bucket, fields: _Hash, *, waiting: int, now_s: int) -> Lim
         source=fields.get(b"source", b"").decode(),
         share=float(fields.get(b"factor", b"1")),
         used=_used(bucket, fields, now_s),
-        refused=int(fields.get(b"refused", b"0")),
-        refused_at=refused_at_ms and datetime.fromtimestamp(int(refused_at_ms) / 1000, UTC) or None,
+        refused=_number(fields, b"refused"),
+        refused_at=datetime.fromtimestamp(refused_at_ms / 1000, UTC) if refused_at_ms else None,
         waiting=waiting,
     )
 
 
 def _used(bucket: _Bucket, fields: _Hash, now_s: int) -> int | None:
     if bucket.window_ms == 0:
-        return int(fields.get(b"used", b"0"))
+        return _number(fields, b"used")
     if b"span" not in fields:
         return None
-    spent, span = fields.get(b"spent", b"0"), float(fields[b"span"])
-    return int(float(spent)) if now_s * 1000 // bucket.window_ms == span else 0
+    in_this_window = now_s * 1000 // bucket.window_ms == _number(fields, b"span")
+    return _number(fields, b"spent") if in_this_window else 0
+
+
+def _number(fields: _Hash, name: bytes) -> int:
+    return int(float(fields.get(name, b"0")))

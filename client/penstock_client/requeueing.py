@@ -6,6 +6,7 @@ decides; the index follows here, or by the steward if this process does not live
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,9 +15,10 @@ from typing import Any, cast
 from uuid import UUID
 
 from penstock_client.broker import Broker
-from penstock_client.connections import REDIS_AWAY
+from penstock_client.connections import POSTGRES_AWAY, REDIS_AWAY
 from penstock_client.ledger import Ledger, StandingJob, standing_job
-from penstock_schemas.errors import InvalidJob, UnknownJob
+from penstock_client.settings import DATABASE_VARIABLE
+from penstock_schemas.errors import InvalidJob, Unavailable, UnknownJob
 from penstock_schemas.ids import JobId
 from penstock_schemas.keys import ProviderKeys
 from penstock_schemas.status import ErrorKind, JobState
@@ -59,11 +61,31 @@ async def requeue(
 ) -> list[StandingJob]:
     """Start jobs again; those of one call all start or, without `skip_others`, none does.
 
-    With `skip_others` jobs that cannot start again are left out. Raises UnknownJob, InvalidJob.
+    With `skip_others` jobs that cannot start again are left out. Raises UnknownJob, InvalidJob, and
+    Unavailable when it is not known whether they start.
     """
     wanted = list(dict.fromkeys(job_ids))
+    try:
+        rows = await _start_again(ledger, wanted, skip_others=skip_others)
+    except POSTGRES_AWAY as error:
+        detail = str(error) or type(error).__name__
+        raise Unavailable("Postgres", detail, variable=DATABASE_VARIABLE) from None
+    jobs = [standing_job(row) for row in rows]
+    try:
+        await _forget_results(broker, rows)
+        await broker.push(jobs)
+    except REDIS_AWAY as error:  # recorded all the same
+        logger.warning("requeue.index_later", extra={"jobs": len(jobs), "reason": str(error)})
+        return jobs
+    with contextlib.suppress(*POSTGRES_AWAY):  # the steward looks at them, which changes nothing
+        await ledger.mark_indexed([job.job_id for job in jobs])
+    return jobs
+
+
+async def _start_again(ledger: Ledger, wanted: list[UUID], *, skip_others: bool) -> list[Any]:
     rows: list[Any] = []
-    async with ledger.pool.acquire() as connection, connection.transaction():
+    acquired = ledger.pool.acquire(timeout=ledger.deadline_s)
+    async with acquired as connection, connection.transaction():
         for first in range(0, len(wanted), REQUEUE_CHUNK):
             chunk = wanted[first : first + REQUEUE_CHUNK]
             rows += await ledger.fetch("requeue", chunk, connection=connection)
@@ -71,15 +93,7 @@ async def requeue(
             started = {row["id"] for row in rows}
             left = [job_id for job_id in wanted if job_id not in started]
             raise _refusal(left, await ledger.results(left[:REQUEUE_CHUNK]))
-    jobs = [standing_job(row) for row in rows]
-    try:
-        await _forget_results(broker, rows)
-        await broker.push(jobs)
-    except REDIS_AWAY as error:  # recorded all the same
-        logger.warning("requeue.index_later", extra={"jobs": len(jobs), "reason": str(error)})
-    else:
-        await ledger.mark_indexed([job.job_id for job in jobs])
-    return jobs
+    return rows
 
 
 async def _forget_results(broker: Broker, rows: Sequence[Any]) -> None:

@@ -138,8 +138,8 @@ def parse_scope(text: str) -> str:
     return f"{kind}:{_checked_name(kind, name)}"
 
 
-def limit_scope(names: Mapping[ScopeKind, str | None]) -> str:
-    """The scope of the one name that is given, of the whole provider when none is.
+def limit_scope(**names: str | None) -> str:
+    """The scope of the one kind whose name is given, the whole provider when none is.
 
     Raises ConfigurationError where several are given or the name cannot be one.
     """

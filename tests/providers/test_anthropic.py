@@ -24,7 +24,7 @@ from tests.providers.wire_calls import (
     text_block,
 )
 
-UNFORCED = "anthropic/claude-sonnet-5-5"
+UNFORCED = ["anthropic/claude-sonnet-5-5", "anthropic/claude-opus-5-5"]
 TOOL = {"name": "weather", "parameters": {"type": "object", "properties": {}}}
 OTHER = {"name": "other", "parameters": {"type": "object", "properties": {}}}
 PERSON: dict[str, Any] = {
@@ -175,12 +175,13 @@ def test_tool_choice_is_expressed(choice: Any, sent: Any) -> None:
     assert body["tools"][0]["input_schema"]["type"] == "object"
 
 
-def test_a_model_that_cannot_be_forced_gets_the_one_tool_and_auto() -> None:
+@pytest.mark.parametrize("ref", UNFORCED)
+def test_a_model_that_cannot_be_forced_gets_the_one_tool_and_auto(ref: str) -> None:
     job = generate(prompt="go", tools=[TOOL, OTHER], tool_choice={"name": "weather"})
-    body = body_of(job, UNFORCED)
+    body = body_of(job, ref)
     assert body["tool_choice"] == {"type": "auto"}
     assert [tool["name"] for tool in body["tools"]] == ["weather"]
-    assert any("tool_choice" in warning for warning in built(job, UNFORCED).warnings)
+    assert any("tool_choice" in warning for warning in built(job, ref).warnings)
 
 
 def test_sampling_follows_the_wires_rules() -> None:

@@ -109,6 +109,24 @@ def test_results_stand_after_their_calls_and_orphans_are_made_good() -> None:
     assert any("ghost" in warning for warning in made_request.warnings)
 
 
+def failed(content: Any) -> Any:
+    messages = [user("go"), calling(made("a")), tool_result("a", content) | {"is_error": True}]
+    return body_of(generate(messages=messages, tools=[WEATHER]))["messages"][-1]
+
+
+def test_a_failed_tool_says_so_in_its_result() -> None:
+    assert failed("no such city")["content"] == "Error: no such city"
+
+
+def test_a_result_that_calls_itself_an_error_is_left_as_it_is() -> None:
+    assert failed("ERROR 7: no such city")["content"] == "ERROR 7: no such city"
+
+
+def test_a_failed_tool_of_parts_says_so_before_the_first_text() -> None:
+    parts = [{"type": "text", "text": "no such city"}, {"type": "text", "text": "ask again"}]
+    assert failed(parts)["content"] == "Error: no such city\nask again"
+
+
 def test_the_first_result_of_a_call_counts() -> None:
     messages = [user("go"), calling(made("a")), tool_result("a", "1"), tool_result("a", "2")]
     sent = body_of(generate(messages=messages, tools=[WEATHER]))["messages"]

@@ -185,6 +185,9 @@ def test_effort_that_a_model_lacks_becomes_the_nearest_with_a_warning() -> None:
         ("gpt-5-pro", "low", "high"),
         ("gpt-5.4-pro", "low", "medium"),
         ("gpt-6-sol", "minimal", "low"),
+        ("gpt-6-sol", "none", "none"),
+        ("gpt-6-astra", "none", "low"),
+        ("gpt-5.3-codex", "none", "low"),
         ("some-other-model", "minimal", "minimal"),
     ],
 )
@@ -256,6 +259,24 @@ def test_images_are_refused_by_models_that_see_none(message: str) -> None:
 def test_pictures_of_assistants_are_refused() -> None:
     said = {"role": "assistant", "content": [{"type": "image", "url": "https://example.com/a"}]}
     assert refusal_of(prompt=None, messages=[said]).code == "messages"
+
+
+@pytest.mark.parametrize(
+    ("content", "sent"),
+    [
+        ("no such city", "Error: no such city"),
+        (
+            [{"type": "image", "url": "https://example.com/a"}],
+            [
+                {"type": "input_text", "text": "Error: "},
+                {"type": "input_image", "image_url": "https://example.com/a"},
+            ],
+        ),
+    ],
+)
+def test_a_failed_tool_says_so_in_its_output(content: Any, sent: Any) -> None:
+    result = result_of("a", content) | {"is_error": True}
+    assert input_of(user("go"), calling("a"), result)[-1]["output"] == sent
 
 
 def test_calls_and_results_are_items_of_their_own() -> None:

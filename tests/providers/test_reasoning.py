@@ -27,7 +27,8 @@ GPT5 = "openai/gpt-5-mini"
 DEEPSEEK = "deepseek/deepseek-v4-flash"
 ROUTER = "openrouter/anthropic/claude-haiku-4.5"
 ADAPTIVE = "anthropic/claude-sonnet-4-6"
-ALWAYS = "anthropic/claude-sonnet-5-5"
+ALWAYS = "anthropic/claude-opus-5-5"
+BETWEEN_TOOLS = "anthropic/claude-sonnet-5-5"
 TOOL = {"name": "weather", "parameters": {"type": "object", "properties": {}}}
 OTHER = {"name": "other", "parameters": {"type": "object", "properties": {}}}
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
@@ -116,13 +117,18 @@ class TestAnthropic:
 
     @pytest.mark.parametrize(
         ("ref", "thinking"),
-        [(CLAUDE, None), (ADAPTIVE, {"type": "disabled"}), (ALWAYS, {"type": "adaptive"})],
+        [
+            (CLAUDE, None),
+            (ADAPTIVE, {"type": "disabled"}),
+            (BETWEEN_TOOLS, {"type": "between_tools"}),
+            (ALWAYS, {"type": "adaptive"}),
+        ],
     )
     def test_no_effort_turns_thinking_off_where_it_can_be(self, ref: str, thinking: Any) -> None:
         assert body_of(generate(prompt="hi", effort="none"), ref).get("thinking") == thinking
         assert bool(warnings_of(ref, effort="none")) == (ref == ALWAYS)
 
-    @pytest.mark.parametrize("ref", [CLAUDE, ADAPTIVE, ALWAYS])
+    @pytest.mark.parametrize("ref", [CLAUDE, ADAPTIVE, BETWEEN_TOOLS, ALWAYS])
     def test_nothing_is_said_of_thinking_unasked(self, ref: str) -> None:
         assert not body_of(generate(prompt="hi"), ref).keys() & {"thinking", "output_config"}
 

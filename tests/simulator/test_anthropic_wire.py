@@ -96,6 +96,16 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         "Thinking",
     ),
     (
+        "a forced tool of a model that takes none",
+        {"model": "claude-opus-5-5", "tools": [TOOL], "tool_choice": {"type": "any"}},
+        'type "tool" and "any" are not supported',
+    ),
+    (
+        "no thinking of a model that always thinks",
+        {"model": "claude-opus-5-5", "thinking": {"type": "disabled"}},
+        '"thinking.type.disabled" is not supported',
+    ),
+    (
         "open schema",
         {"output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}}},
         "additionalProperties",

@@ -250,3 +250,46 @@ async def test_models_are_listed(call: Any) -> None:
 
 async def test_unknown_address_is_answered_404(call: Any) -> None:
     assert (await call.request("POST", f"{call.sim.base_url('openai')}/nothing")).status == 404
+
+
+@pytest.mark.parametrize("model", ["gpt-5-codex", "o3-pro-2025-06-10", "o3-deep-research"])
+async def test_chat_knows_no_models_of_the_responses_wire(call: Any, model: str) -> None:
+    reply = await call.openai(model=model)
+    assert reply.status == 404
+    assert reply.body["error"] == {
+        "message": "This model is only supported in v1/responses and not in v1/chat/completions.",
+        "type": "invalid_request_error",
+        "param": "model",
+        "code": None,
+    }
+
+
+async def test_chat_of_another_provider_may_have_such_names(call: Any) -> None:
+    assert (await call.openai(provider="openrouter", model="openai/gpt-5-codex")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("model", "effort", "status"),
+    [
+        ("gpt-6-sol", {}, 400),
+        ("gpt-6-sol", {"reasoning_effort": "low"}, 400),
+        ("gpt-6-sol", {"reasoning_effort": "none"}, 200),
+        ("gpt-5.4", {"reasoning_effort": "low"}, 400),
+        ("gpt-5.4", {}, 200),
+        ("gpt-5", {"reasoning_effort": "low"}, 200),
+    ],
+)
+async def test_chat_takes_tools_of_newer_models_only_without_reasoning(
+    call: Any, model: str, effort: dict[str, str], status: int
+) -> None:
+    assert (await call.openai(model=model, tools=[WEATHER], **effort)).status == status
+
+
+async def test_chat_says_which_wire_takes_tools_with_reasoning(call: Any) -> None:
+    error = (await call.openai(model="gpt-6-sol", tools=[WEATHER])).body["error"]
+    assert "use /v1/responses or set reasoning_effort to 'none'" in error["message"]
+    assert (error["type"], error["param"]) == ("invalid_request_error", "reasoning_effort")
+
+
+async def test_chat_without_tools_takes_newer_models_as_they_are(call: Any) -> None:
+    assert (await call.openai(model="gpt-6-sol", reasoning_effort="low")).status == 200

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
+from arq.connections import ArqRedis
 
+from penstock_client import Penstock
 from penstock_client.ledger import Ledger
+from penstock_worker import diversion
 from penstock_worker.attempts import open_attempts
 from tests.index.looking import until
 from tests.ledger.making import lease_of, row
@@ -25,6 +29,16 @@ async def test_diversion_moves_a_whole_queue_to_the_next_route_each_job_once(
     await until(moved, within_s=5)
     assert sorted(await waiting.queued("openai")) == sorted(jobs)
     assert await waiting.placed("openai") == jobs
+
+
+async def test_two_stewards_move_each_job_once(
+    waiting: Waiting, penstock: Penstock, redis: ArqRedis
+) -> None:
+    jobs = await waiting.add(300)
+    await waiting.shut()
+    other = Waiting(penstock, redis)
+    assert sum(await asyncio.gather(waiting.divert(), other.divert())) == 300
+    assert sorted(await waiting.queued("openai")) == sorted(job.job_id for job in jobs)
 
 
 async def test_diverted_job_has_the_new_route_and_queues_at_once(waiting: Waiting) -> None:
@@ -192,3 +206,32 @@ async def test_jobs_that_cannot_go_are_not_read_again_while_nothing_changes(
     await waiting.add()
     assert await waiting.divert() == 1
     assert read == [1]
+
+
+async def test_job_that_comes_back_to_its_place_is_moved_before_long(
+    waiting: Waiting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(diversion, "_RETURNED_S", -1)
+    (returning,) = await waiting.add()
+    await waiting.add(3, (HERE,))
+    await waiting.shut()
+    queue = f"{waiting.index('fireworks').keys.base}q:{returning.flow.name}"
+    place = await waiting.redis.zscore(queue, returning.entry.pack())
+    await waiting.redis.zrem(queue, returning.entry.pack())
+    assert await waiting.divert() == 0
+    await waiting.redis.zadd(queue, {returning.entry.pack(): place})
+    assert await waiting.divert() == 1
+
+
+async def test_job_that_comes_back_to_a_place_where_all_have_gone_is_moved_at_once(
+    waiting: Waiting,
+) -> None:
+    first, second = await waiting.add(2)
+    await waiting.shut()
+    queue = f"{waiting.index('fireworks').keys.base}q:{first.flow.name}"
+    place = await waiting.redis.zscore(queue, first.entry.pack())
+    await waiting.redis.zrem(queue, first.entry.pack())
+    assert await waiting.divert() == 1
+    assert await waiting.placed("openai") == {second.job_id}
+    await waiting.redis.zadd(queue, {first.entry.pack(): place})
+    assert await waiting.divert() == 1

@@ -29,8 +29,10 @@ logger = logging.getLogger("penstock.steward")
 _PAGE = 500
 #: One turn looks at jobs for at most this long, in seconds.
 _BUDGET_S = 0.4
-#: What was looked at in vain is looked at again after this long, in seconds.
+#: What was looked at in vain is looked at again after this long, in seconds; where jobs have come
+#: back to their old places, after this long.
 _AGAIN_S = 30.0
+_RETURNED_S = 5.0
 #: Ready workspaces of a tree, and ready flows of each, that are looked at.
 _READY = 1000
 _TREES = "ibz"
@@ -88,9 +90,11 @@ class Mover:
 
 @dataclass(slots=True)
 class _Looked:
-    """How far a queue was looked at in vain: behind which place, since when, and when last."""
+    """How far a queue was looked at in vain: up to which place, how many jobs that left there, and
+    since when and when last, in s of the monotonic clock."""
 
     place: float = 0.0
+    left: int = 0
     since: float = 0.0
     last: float = 0.0
 
@@ -151,19 +155,19 @@ class Diversion:
 
     async def _empty(self, gates: Gates, provider: str, flow: str, *, until: float) -> int:
         """Move what can be moved of a queue, behind what was looked at already."""
-        looked = self._look_of(provider, flow)
+        looked, queue, redis = self._look_of(provider, flow), _queue(provider, flow), self._redis
         looked.last = time.monotonic()
-        if looked.last - looked.since > _AGAIN_S:
-            looked.place, looked.since = 0.0, looked.last
-        zrangebyscore: Any = cast("Any", self._redis).zrangebyscore
+        await self._look_again_in_time(looked, queue)
+        zrangebyscore: Any = cast("Any", redis).zrangebyscore
         moved = 0
         while True:
             page: list[tuple[bytes, float]] = await zrangebyscore(
-                _queue(provider, flow), f"({looked.place}", "+inf", 0, _PAGE, withscores=True
+                queue, f"({looked.place}", "+inf", 0, _PAGE, withscores=True
             )
-            if page:
-                moved += await self._divert(gates, provider, [entry for entry, _ in page])
-                looked.place = page[-1][1]
+            gone = await self._divert(gates, provider, [entry for entry, _ in page]) if page else 0
+            moved += gone
+            if gone < len(page):
+                looked.place, looked.left = page[-1][1], looked.left + len(page) - gone
             if len(page) < _PAGE:
                 break
             looked.since = time.monotonic()  # the whole queue first, then from its head again
@@ -172,6 +176,17 @@ class Diversion:
         if moved:
             logger.info("jobs.diverted", extra={"provider": provider, "flow": flow, "jobs": moved})
         return moved
+
+    async def _look_again_in_time(self, looked: _Looked, queue: str) -> None:
+        """Begin at the head again after a while, sooner when jobs came back to their old places."""
+        age_s = looked.last - looked.since
+        if looked.place and _RETURNED_S < age_s <= _AGAIN_S:
+            there: int = await cast("Any", self._redis).zcount(queue, "-inf", looked.place)
+            if there <= looked.left:
+                looked.left = there
+                return
+        if age_s > _RETURNED_S:
+            looked.place, looked.left, looked.since = 0.0, 0, looked.last
 
     async def _divert(self, gates: Gates, provider: str, entries: Sequence[bytes]) -> int:
         ids = [UUID(bytes=entry[:16]) for entry in entries]

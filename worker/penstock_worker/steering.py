@@ -79,9 +79,13 @@ def wanted_at(
             "counted": policy.counted,
             "open_ms": int(policy.open_s * 1000),
             "failures": policy.failures,
-            "start": 0 if models.provider(provider).local else START_CALLS,
+            "start": 0 if _is_local(provider, models) else START_CALLS,
         },
     )
+
+
+def _is_local(provider: str, models: Catalog) -> bool:
+    return any(row.local for row in models.providers if row.name == provider)
 
 
 class IndexSteering:

@@ -149,7 +149,7 @@ class Steward(Worker):
 
     async def steer(self) -> None:
         """Write into every index what operators have changed."""
-        await self._steering.steer(await self._known_providers())
+        await self._steering.steer(self._known)
 
     async def _rebuild_safely(self, provider: str) -> None:
         try:

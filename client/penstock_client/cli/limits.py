@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -14,7 +15,7 @@ from penstock_client.cli.running import connected, fail, run
 if TYPE_CHECKING:
     from penstock_client.client import Penstock
     from penstock_client.index_state import LimitState
-    from penstock_schemas.limits import LimitSetting
+    from penstock_schemas.limits import LimitSetting, LimitUnit
 
 #: Refusals are of interest for so many seconds.
 _LATELY_S = 3600.0
@@ -23,15 +24,15 @@ _HEADER = (
     *("SHARE", "USED", "WAITING", "REFUSED", "NOTE"),
 )
 
-_Provider = Annotated[str, typer.Argument(help="Whose limits.")]
-_Amount = Annotated[int | None, typer.Option(min=1, metavar="N")]
+_Provider = Annotated[str, typer.Argument(metavar="PROVIDER", help="Whose limits.")]
 _Credential = Annotated[str | None, typer.Option(help="Calls with this credential.")]
 _Group = Annotated[str | None, typer.Option(help="Models that share limits: CREDENTIAL/GROUP.")]
 _Model = Annotated[str | None, typer.Option(help="Calls to this model.")]
-_Workspace = Annotated[str | None, typer.Option(help="Jobs of this workspace.")]
+_Workspace = Annotated[
+    str | None, typer.Option("--workspace", "-w", help="Jobs of this workspace.")
+]
 _Tag = Annotated[str | None, typer.Option(help="Jobs with this limit tag.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-_Named = Annotated[bool, typer.Option()]
 
 
 def register(app: typer.Typer) -> None:
@@ -62,20 +63,24 @@ def list_limits(
     WAITING counts the queues that the limit keeps, REFUSED the refusals where one was in the last
     hour.
     """
-    rows = run(_listed(provider))
+    lines = run(_listed(provider))
     if json:
-        print_json([_as_json(*row) for row in rows])
+        print_json([_as_json(line) for line in lines])
         return
     now = datetime.now(UTC)
-    print_table(_HEADER, [_as_row(setting, state, source, now) for setting, state, source in rows])
+    print_table(_HEADER, [_as_row(line, now) for line in lines])
 
 
 def set_limits(  # noqa: PLR0917 - options of a command
     provider: _Provider,
-    requests: _Amount = None,
-    tokens: _Amount = None,
-    input_tokens: _Amount = None,
-    output_tokens: _Amount = None,
+    requests: Annotated[int | None, typer.Option(min=1, metavar="N", help="Calls.")] = None,
+    tokens: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Tokens, as the provider counts them.")
+    ] = None,
+    input_tokens: Annotated[int | None, typer.Option(min=1, metavar="N", help="Tokens in.")] = None,
+    output_tokens: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Tokens out.")
+    ] = None,
     concurrency: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Calls at the same time.")
     ] = None,
@@ -103,13 +108,11 @@ def set_limits(  # noqa: PLR0917 - options of a command
         "concurrency": concurrency,
     }
     scope = limit_scope(
-        {
-            "credential": credential,
-            "group": group,
-            "model": _without_provider(model, provider),
-            "workspace": workspace,
-            "tag": tag,
-        }
+        credential=credential,
+        group=group,
+        model=None if model is None else model.removeprefix(f"{provider}/"),
+        workspace=workspace,
+        tag=tag,
     )
     settings = [
         limit_setting(provider, scope, word, amount)
@@ -125,11 +128,17 @@ def set_limits(  # noqa: PLR0917 - options of a command
 
 def unset_limits(  # noqa: PLR0917 - options of a command
     provider: _Provider,
-    requests: _Named = False,
-    tokens: _Named = False,
-    input_tokens: _Named = False,
-    output_tokens: _Named = False,
-    concurrency: _Named = False,
+    requests: Annotated[bool, typer.Option("--requests", help="Those in calls.")] = False,
+    tokens: Annotated[bool, typer.Option("--tokens", help="Those in tokens.")] = False,
+    input_tokens: Annotated[
+        bool, typer.Option("--input-tokens", help="Those in tokens in.")
+    ] = False,
+    output_tokens: Annotated[
+        bool, typer.Option("--output-tokens", help="Those in tokens out.")
+    ] = False,
+    concurrency: Annotated[
+        bool, typer.Option("--concurrency", help="Calls at the same time.")
+    ] = False,
     per: Annotated[
         Literal["minute", "day"] | None, typer.Option(help="Those of this window only.")
     ] = None,
@@ -143,16 +152,14 @@ def unset_limits(  # noqa: PLR0917 - options of a command
 
     Without units all of them. Those of the configuration file, or learned ones, hold again.
     """
-    from penstock_schemas.limits import WINDOW_S, LimitUnit, limit_scope
+    from penstock_schemas.limits import WINDOW_S, limit_scope
 
     scope = limit_scope(
-        {
-            "credential": credential,
-            "group": group,
-            "model": _without_provider(model, provider),
-            "workspace": workspace,
-            "tag": tag,
-        }
+        credential=credential,
+        group=group,
+        model=None if model is None else model.removeprefix(f"{provider}/"),
+        workspace=workspace,
+        tag=tag,
     )
     named: dict[LimitUnit, bool] = {
         "requests": requests,
@@ -161,28 +168,27 @@ def unset_limits(  # noqa: PLR0917 - options of a command
         "output_tokens": output_tokens,
         "concurrency": concurrency,
     }
-    units = [unit for unit, wanted in named.items() if wanted] or None
-    lifted = run(_unset(provider, scope, units, None if per is None else [WINDOW_S[per]]))
+    units: list[LimitUnit] = [unit for unit, wanted in named.items() if wanted]
+    windows_s = None if per is None else [WINDOW_S[per]]
+    lifted = run(_unset(provider, scope, units=units or None, windows_s=windows_s))
     if not lifted:
         raise fail(f"{provider}, {scope}: no such limit is set; see `penstock limits list`")
     for setting in lifted:
         typer.echo(f"{provider}, {scope}: {setting.word} lifted")
 
 
-def _without_provider(model: str | None, provider: str) -> str | None:
-    return None if model is None else model.removeprefix(f"{provider}/")
-
-
 async def _set(settings: list[LimitSetting], workspace: str | None) -> None:
+    from penstock_schemas.limits import EACH
+
     async with connected() as penstock:
         penstock.catalog.provider(settings[0].provider)
-        if workspace not in {None, "*"}:
+        if workspace is not None and workspace != EACH:
             await penstock.workspaces.get(workspace)
         await penstock.ledger.steering.set_limits(settings)
 
 
 async def _unset(
-    provider: str, scope: str, units: list[str] | None, windows_s: list[int] | None
+    provider: str, scope: str, *, units: list[LimitUnit] | None, windows_s: list[int] | None
 ) -> list[LimitSetting]:
     async with connected() as penstock:
         return await penstock.ledger.steering.unset_limits(
@@ -190,38 +196,55 @@ async def _unset(
         )
 
 
-_Listed = tuple["LimitSetting | None", "LimitState | None", str]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line:
+    """One limit: as it is set, or else as the index holds it; what the index says of it."""
+
+    limit: LimitSetting | LimitState
+    state: LimitState | None
+    source: str
+
+    @property
+    def in_force(self) -> bool:
+        return self.state is not None and self.state.amount == self.limit.amount
 
 
-async def _listed(provider: str | None) -> list[_Listed]:
-    """What is set and what the indexes hold, each limit once, with its source."""
+_Place = tuple[str, str, str, int]
+
+
+async def _listed(provider: str | None) -> list[_Line]:
+    """What is set and what the indexes hold, each limit once."""
     from penstock_client.catalogue import read_configuration
-    from penstock_schemas.limits import merged
 
     async with connected() as penstock:
         file = read_configuration(penstock.settings)
-        in_file = file.configuration.limits if file else ()
-        in_table = await penstock.ledger.steering.limits()
-        known = {limit.provider for limit in (*in_file, *in_table)}
-        known |= {row.name for row in penstock.catalog.providers}
-        states = await _states(penstock, known if provider is None else {provider})
-    tabled = {limit.place for limit in in_table}
-    wanted = {limit.place: limit for limit in merged(in_file, in_table)}
-    rows: list[_Listed] = []
-    for place in sorted({*wanted, *states}):
-        setting, state = wanted.get(place), states.get(place)
-        if provider is not None and place[0] != provider:
-            continue
-        source = state.source if state else ""
-        if setting is not None:
-            source = "set" if place in tabled else "file"
-        rows.append((setting, state, source))
-    return rows
+        in_file = {limit.place: limit for limit in (file.configuration.limits if file else ())}
+        in_table = {limit.place: limit for limit in await penstock.ledger.steering.limits()}
+        names = {row.name for row in penstock.catalog.providers}
+        names |= {place[0] for place in (*in_file, *in_table)}
+        states = await _states(penstock, names if provider is None else {provider})
+    lines = _lines(in_file, in_table, states)
+    return [line for line in lines if provider in {None, line.limit.provider}]
 
 
-async def _states(
-    penstock: Penstock, providers: Iterable[str]
-) -> dict[tuple[str, str, str, int], LimitState]:
+def _lines(
+    in_file: Mapping[_Place, LimitSetting],
+    in_table: Mapping[_Place, LimitSetting],
+    states: Mapping[_Place, LimitState],
+) -> list[_Line]:
+    lines: list[_Line] = []
+    for place in sorted({*in_file, *in_table, *states}):
+        state = states.get(place)
+        if (setting := in_table.get(place)) is not None:
+            lines.append(_Line(limit=setting, state=state, source="set"))
+        elif (setting := in_file.get(place)) is not None:
+            lines.append(_Line(limit=setting, state=state, source="file"))
+        elif state is not None:
+            lines.append(_Line(limit=state, state=state, source=state.source))
+    return lines
+
+
+async def _states(penstock: Penstock, providers: Iterable[str]) -> dict[_Place, LimitState]:
     from penstock_client.connections import close_redis, redis_pool
     from penstock_client.index_state import read_limits
 
@@ -232,20 +255,13 @@ async def _states(
         await close_redis(redis)
 
 
-def _in_force(setting: LimitSetting | None, state: LimitState | None) -> bool:
-    return state is not None and (setting is None or setting.amount == state.amount)
-
-
-def _as_row(
-    setting: LimitSetting | None, state: LimitState | None, source: str, now: datetime
-) -> tuple[str, ...]:
+def _as_row(line: _Line, now: datetime) -> tuple[str, ...]:
     from penstock_schemas.limits import limit_word
 
-    shown = setting or state
-    assert shown is not None
-    word = limit_word(shown.unit, shown.window_s)
-    head = (shown.provider, shown.scope, word, f"{shown.amount:,}", source)
-    note = "-" if _in_force(setting, state) else "not in force yet"
+    limit, state = line.limit, line.state
+    word = limit_word(limit.unit, limit.window_s)
+    head = (limit.provider, limit.scope, word, f"{limit.amount:,}", line.source)
+    note = "-" if line.in_force else "not in force yet"
     if state is None:
         return (*head, "-", "-", "-", "-", note)
     used = "-" if state.used is None else f"{state.used:,}"
@@ -259,19 +275,16 @@ def _refusals(state: LimitState, now: datetime) -> str:
     return "-" if ago_s > _LATELY_S else f"{state.refused:,} (last {shown_seconds(ago_s)} ago)"
 
 
-def _as_json(
-    setting: LimitSetting | None, state: LimitState | None, source: str
-) -> dict[str, object]:
-    shown = setting or state
-    assert shown is not None
+def _as_json(line: _Line) -> dict[str, object]:
+    limit, state = line.limit, line.state
     return {
-        "provider": shown.provider,
-        "scope": shown.scope,
-        "unit": shown.unit,
-        "window_s": shown.window_s,
-        "amount": shown.amount,
-        "source": source,
-        "in_force": _in_force(setting, state),
+        "provider": limit.provider,
+        "scope": limit.scope,
+        "unit": limit.unit,
+        "window_s": limit.window_s,
+        "amount": limit.amount,
+        "source": line.source,
+        "in_force": line.in_force,
         "share": state and state.share,
         "used": state and state.used,
         "waiting": state and state.waiting,

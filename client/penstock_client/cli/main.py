@@ -13,7 +13,18 @@ from typing import Annotated
 
 import typer
 
-from penstock_client.cli import backfill, doctor, jobs, migrate, models, submit, usage, workspaces
+from penstock_client.cli import (
+    backfill,
+    doctor,
+    jobs,
+    limits,
+    migrate,
+    models,
+    pauses,
+    submit,
+    usage,
+    workspaces,
+)
 from penstock_client.cli.running import DEBUG_VARIABLE, exit_code_of
 
 #: Distributions add commands by an entry point `register(app)` in this group.
@@ -50,7 +61,18 @@ def new_app() -> typer.Typer:
         '--text "I want a refund" --label refund --label praise --wait',
     )
     app.callback()(_penstock)
-    for module in (submit, jobs, backfill, workspaces, usage, models, migrate, doctor):
+    for module in (
+        submit,
+        jobs,
+        backfill,
+        workspaces,
+        usage,
+        models,
+        limits,
+        pauses,
+        migrate,
+        doctor,
+    ):
         module.register(app)
     return app
 

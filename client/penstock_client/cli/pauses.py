@@ -14,8 +14,12 @@ if TYPE_CHECKING:
     from penstock_schemas.limits import PauseTarget
 
 _Provider = Annotated[str | None, typer.Option(help="At this provider; else at every one.")]
-_Workspace = Annotated[str | None, typer.Option(help="Jobs of this workspace.")]
-_Lane = Annotated[str | None, typer.Option(help="Jobs of this lane.")]
+_Workspace = Annotated[
+    str | None, typer.Option("--workspace", "-w", help="Jobs of this workspace.")
+]
+_Lane = Annotated[
+    str | None, typer.Option(help="Jobs of this lane: interactive, bulk or background.")
+]
 _Model = Annotated[str | None, typer.Option(help="Jobs for this model.")]
 _Tag = Annotated[str | None, typer.Option(help="Jobs with this limit tag.")]
 

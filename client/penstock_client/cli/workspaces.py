@@ -89,7 +89,9 @@ def list_workspaces(
         )
         for config in found
     ]
-    print_table(("WORKSPACE", "TOKENS A MONTH", "USED", "WEIGHT", "RESETS (UTC)", "CREATED (UTC)"), rows)
+    print_table(
+        ("WORKSPACE", "TOKENS A MONTH", "USED", "WEIGHT", "RESETS (UTC)", "CREATED (UTC)"), rows
+    )
 
 
 def _budget(text: str) -> int | None:

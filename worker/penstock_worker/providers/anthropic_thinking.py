@@ -1,9 +1,12 @@
 """Thinking on the Messages wire: how a job's effort is asked for, and when it cannot be.
 
 Read by `anthropic` when it builds a request. Older models take a budget of tokens, newer ones an
-effort, and the newest cannot stop thinking; which model takes what is data here.
+effort, and the newest cannot stop thinking, or only before they answer; which model takes what is
+data here.
 Source: https://platform.claude.com/docs/en/build-with-claude/extended-thinking (2026-11-21)
 Source: https://platform.claude.com/docs/en/build-with-claude/adaptive-thinking (2026-11-21)
+Source: https://platform.claude.com/docs/en/models/opus-5-5/whats-new-opus-5-5 (2026-11-21)
+Source: https://platform.claude.com/docs/en/models/sonnet-5-5/whats-new-sonnet-5-5 (2026-11-21)
 """
 
 from __future__ import annotations
@@ -20,11 +23,12 @@ from penstock_worker.providers.protocol import Call
 from penstock_worker.providers.reading import Object
 from penstock_worker.providers.requests import lacks
 
-Mode = Literal["always", "adaptive", "budget"]
+Mode = Literal["always", "between_tools", "adaptive", "budget"]
 
 #: Pattern of a model's name -> how it thinks; the first that fits counts.
 _MODES: tuple[tuple[re.Pattern[str], Mode], ...] = (
-    (re.compile(r"claude-[a-z]+-5-[5-9]"), "always"),
+    (re.compile(r"claude-sonnet-5-5"), "between_tools"),
+    (re.compile(r"claude-(fable-|[a-z]+-5-[5-9])"), "always"),
     (re.compile(r"claude-[a-z]+-(4-[6-9]\b|[5-9])"), "adaptive"),
     (re.compile(r""), "budget"),
 )
@@ -73,7 +77,9 @@ def thinking_of(
             warnings.append(f"effort: not sent, {call.model.ref} does not take it")
         return _NOT_ASKED
     mode = _mode_of(call.model.name)
-    if mode == "always":
+    if mode == "between_tools" and effort == "none":
+        return Thinking({"thinking": {"type": "between_tools"}}, is_on=True)
+    if mode in ("always", "between_tools"):
         if effort == "none":
             warnings.append("effort: sent as low, this model always thinks")
         return Thinking({"thinking": {"type": "adaptive"}}, _EFFORTS[effort], is_on=True)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from penstock_schemas.jobs import Classify, Extract, TextJob
 from penstock_schemas.messages import (
     AssistantMessage,
+    Content,
     DocumentPart,
     ImagePart,
     Message,
@@ -26,6 +27,8 @@ from penstock_schemas.messages import (
 from penstock_worker.providers.protocol import Repair
 
 NO_RESULT = "no result was recorded for this call"
+#: What tells the model that a tool failed, on wires that have no field for it.
+ERROR_MARK = "Error: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,26 @@ def parts_of(message: Message) -> tuple[Part, ...]:
     if isinstance(message.content, str):
         return (TextPart(text=message.content),) if message.content else ()
     return message.content
+
+
+def result_in_words(message: ToolMessage) -> Content:
+    """A tool's result for a wire without `is_error`: a failure begins with `ERROR_MARK`.
+
+    One that calls itself an error already is left as it is.
+    """
+    content = message.content
+    if not message.is_error:
+        return content
+    if isinstance(content, str):
+        return _marked(content)
+    first, *rest = content or (TextPart(text=""),)
+    if isinstance(first, TextPart):
+        return (TextPart(text=_marked(first.text)), *rest)
+    return (TextPart(text=_marked("")), *content)
+
+
+def _marked(text: str) -> str:
+    return text if text.lstrip().lower().startswith("error") else ERROR_MARK + text
 
 
 def document_text(part: DocumentPart) -> str | None:

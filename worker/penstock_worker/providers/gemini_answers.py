@@ -116,7 +116,8 @@ class Reading:
     def _take_candidate(self, candidate: Object) -> list[Delta]:
         if "finishReason" in candidate:
             self.finish = _reason(candidate["finishReason"]) or self.finish
-            self.told = as_text(candidate.get("finishMessage")) or self.told
+        if "finishMessage" in candidate:
+            self.told = as_text(candidate["finishMessage"]) or self.told
         found: list[Delta] = []
         for part in as_list(as_object(candidate.get("content")).get("parts")):
             delta = self.parts.add(as_object(part))

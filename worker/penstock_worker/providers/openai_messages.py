@@ -1,8 +1,8 @@
 """The messages of a conversation as Chat Completions takes them.
 
 The write half of `openai_chat` that deals with messages: tool results are text on this wire, so
-what a tool shows beside its text follows in a user message; documents are file parts where the
-provider has them, and text where they are text.
+what a tool shows beside its text follows in a user message, and a failure says in words that it is
+one; documents are file parts where the provider has them, and text where they are text.
 Source: https://developers.openai.com/api/reference/resources/chat (2026-11-21)
 """
 
@@ -25,6 +25,7 @@ from penstock_worker.providers.conversation import (
     Conversation,
     has_images,
     parts_of,
+    result_in_words,
     written_out,
 )
 from penstock_worker.providers.image_types import image_type
@@ -77,7 +78,8 @@ def chat_messages(call: Call, conversation: Conversation, warnings: list[str]) -
 
 def _result(message: ToolMessage, rule: IdRule, shown: list[Part]) -> Object:
     """The text of a tool's result; what is no text goes to `shown`."""
-    parts = parts_of(message)
+    content = result_in_words(message)
+    parts = (TextPart(text=content),) if isinstance(content, str) else content
     texts = [part.text for part in parts if isinstance(part, TextPart)]
     pictures = [part for part in parts if not isinstance(part, TextPart)]
     shown += pictures

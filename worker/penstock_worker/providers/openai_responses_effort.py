@@ -2,6 +2,8 @@
 
 Read by `openai_responses` when it builds a request.
 Source: https://developers.openai.com/api/docs/guides/reasoning (2026-11-21)
+Source: https://github.com/goruck/home-generative-agent/releases/tag/v3.46.0-beta.1
+(2026-11-21), for the GPT-6 models without `none`
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ _TAKEN: tuple[tuple[re.Pattern[str], frozenset[Effort]], ...] = tuple(
         (r"o\d", "low medium high"),
         (r"gpt-5-pro", "high"),
         (r"gpt-\d+(\.\d+)?-pro", "medium high"),
-        (r"gpt-5(\.1)?-codex", "low medium high"),
+        (r"gpt-\d+(\.\d+)?-codex", "low medium high"),
+        (r"gpt-6-astra|gpt-6\.1-sol", "low medium high"),
         (r"gpt-5($|-)", "minimal low medium high"),
         (r"gpt-", "none low medium high"),
     )

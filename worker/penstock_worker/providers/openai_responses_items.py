@@ -1,7 +1,8 @@
 """A conversation as the input items of the Responses wire: messages, calls, results, reasoning.
 
 The message half of `openai_responses`. Every item stands for itself: nothing is stored at the
-provider, so reasoning goes back whole, as its encrypted content.
+provider, so reasoning goes back whole, as its encrypted content. That a tool failed is said in
+words: the `status` of an output speaks of the item, not of the tool.
 Source: https://developers.openai.com/api/reference/resources/responses (2026-11-21)
 """
 
@@ -24,6 +25,7 @@ from penstock_schemas.messages import (
     ToolMessage,
     UserMessage,
 )
+from penstock_worker.providers.conversation import result_in_words
 from penstock_worker.providers.image_types import image_type
 from penstock_worker.providers.protocol import Call
 from penstock_worker.providers.reading import Object
@@ -68,7 +70,7 @@ def _items(call: Call, message: Message, warnings: list[str]) -> Iterator[Object
         yield {
             "type": "function_call_output",
             "call_id": wire_call_id(message.tool_call_id, RESPONSES_IDS),
-            "output": _content(call, message.content),
+            "output": _content(call, result_in_words(message)),
         }
     else:
         yield from _assistant(call, message, warnings)

@@ -10,6 +10,7 @@
 --   factor   share of the amount that is used, moved by observe.lua
 --   tat      ms: when all that was admitted so far is paid off at the bucket's rate
 --   rtat     ms: the same of the share that is reserved for interactive work
+--   each     units that the last job was charged
 --   used     units that leases occupy (concurrency)
 --   spent, span   units in the present window, and which one that is (windows of LONG_MS and more)
 -- Rates are paced: a job is admitted once earlier ones are paid off; BURST_MS makes up for late
@@ -177,6 +178,7 @@ local function take(bucket, cost, interactive)
     bucket.spent = bucket.spent + cost
     return
   end
+  bucket.each = cost
   local now, worth = now_ms(), cost * bucket.unit_ms
   local burst = math.max(RESERVE_MS, math.min(BURST_MS, 1000 - worth))
   if interactive and bucket.tat > now - RESERVE_MS then
@@ -206,6 +208,7 @@ local function write_buckets()
       else
         redis.call('HSET', base .. 'b:' .. name, 'tat', string.format('%.3f', bucket.tat),
           'rtat', string.format('%.3f', bucket.rtat))
+        if bucket.each then redis.call('HSET', base .. 'b:' .. name, 'each', bucket.each) end
       end
     end
   end

@@ -8,8 +8,8 @@
 --
 -- The provider's own bucket shows how far ahead of its refill everybody together is. While that is
 -- rising towards a second's worth, we slow down by as much as it rises; while it is low and flows
--- wait for this limit, we speed up: twice as fast each time until we have once been too fast, since
--- what a provider counts as tokens may be far from what we reserve. A refusal takes a tenth.
+-- wait for this limit, we speed up, as far as one of our jobs reserves more than it shows: what a
+-- provider counts as tokens is often not told. A refusal takes a tenth.
 local STEP_MS, LOW, HIGH, LEAST = 1000, 0.3, 0.6, 0.02
 local TOP = { requests = 1.02, tokens = 64, input_tokens = 2, output_tokens = 64 }
 
@@ -48,7 +48,7 @@ end
 
 local function move(name, seen)
   local now, KEY = now_ms(), base .. 'b:' .. name
-  local state = redis.call('HMGET', KEY, 'amount', 'source', 'factor', 'stepped', 'level', 'hold', 'tat', 'met')
+  local state = redis.call('HMGET', KEY, 'amount', 'source', 'factor', 'stepped', 'level', 'hold', 'tat', 'each')
   local amount, source = tonumber(state[1] or '0'), state[2]
   if amount <= 0 then return end
   if seen.limit and source ~= 'configured' and seen.limit ~= amount then
@@ -75,8 +75,9 @@ local function move(name, seen)
       if seen.used > HIGH * slice and share > 0.02 then
         if now >= hold then factor, hold = factor - math.min(0.3, share) * factor, now + rest_ms end
       elseif seen.used < LOW * slice and waits(name) then
-        local room = (top > 2 or factor < 0.95) and 1.05 or 1.01
-        factor = factor * (state[8] and room or 2)
+        local target = math.min(top, math.max(1.02, tonumber(state[8] or '0') / math.max(1, seen.used)))
+        local faster = factor < 0.9 * target and math.min(0.95 * target, 2 * factor)
+        factor = math.max(factor, faster or math.min(target, factor * 1.05))
       end
       redis.call('HSET', KEY, 'level', seen.used)
     elseif waits(name) then
@@ -87,7 +88,6 @@ local function move(name, seen)
   end
   factor = math.max(LEAST, factor)
   if factor ~= before then redis.call('HSET', KEY, 'factor', factor, 'hold', hold) end
-  if factor < before then redis.call('HSET', KEY, 'met', 1) end
 end
 
 for at = 2, #ARGV, 9 do

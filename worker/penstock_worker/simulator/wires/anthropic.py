@@ -5,6 +5,7 @@ Source: https://docs.anthropic.com/en/api/messages and /en/api/errors, 2026-11.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,6 +40,12 @@ from .wire import (
 )
 
 _MOST_BREAKPOINTS = 4
+#: Models that cannot be forced to call a tool, and those that cannot be told not to think.
+#: Source: https://platform.claude.com/docs/en/models/opus-5-5/whats-new-opus-5-5,
+#: https://platform.claude.com/docs/en/models/sonnet-5-5/whats-new-sonnet-5-5 and, for the message,
+#: https://github.com/can1357/oh-my-pi/issues/12939 (2026-11-21)
+_NEVER_FORCED = re.compile(r"claude-(?:(?:opus|sonnet)-5-5|fable-5-1)")
+_ALWAYS_THINKS = re.compile(r"claude-(?:opus-5-5|fable-5-1)")
 _ROUTES: dict[tuple[str, str], Operation] = {
     ("POST", "/v1/messages"): "chat",
     ("GET", "/v1/models"): "models",
@@ -146,17 +153,30 @@ def _tool_choice(body: JsonObject, tools: tuple[SimTool, ...]) -> tuple[str | No
     kind = choice.get("type")
     if kind and not tools:
         raise invalid("tool_choice: may only be specified while providing tools")
-    thinking = part_of(body, "thinking")
-    if thinking.get("type") == "enabled":
-        if kind in ("any", "tool"):
-            raise invalid("Thinking may not be enabled when tool_choice forces tool use.")
-        if (thinking.get("budget_tokens") or 0) >= body["max_tokens"]:
-            raise invalid("`max_tokens` must be greater than `thinking.budget_tokens`.")
+    _check_thinking(body, forced=kind in ("any", "tool"))
     if kind == "tool":
         if all(tool.name != choice.get("name") for tool in tools):
             raise invalid(f"tool_choice: Tool '{choice.get('name')}' not found in provided tools")
         return choice["name"], True
     return None, kind == "any"
+
+
+def _check_thinking(body: JsonObject, *, forced: bool) -> None:
+    model, thinking = str(body.get("model")), part_of(body, "thinking")
+    kind = thinking.get("type")
+    if forced and _NEVER_FORCED.match(model):
+        raise invalid('tool_choice: type "tool" and "any" are not supported for this model.')
+    if kind in ("enabled", "disabled") and _ALWAYS_THINKS.match(model):
+        raise invalid(
+            f'"thinking.type.{kind}" is not supported for this model. Use'
+            ' "thinking.type.adaptive" and "output_config.effort" to control thinking behavior.'
+        )
+    if kind != "enabled":
+        return
+    if forced:
+        raise invalid("Thinking may not be enabled when tool_choice forces tool use.")
+    if (thinking.get("budget_tokens") or 0) >= body["max_tokens"]:
+        raise invalid("`max_tokens` must be greater than `thinking.budget_tokens`.")
 
 
 def _system(body: JsonObject, reading: _Reading) -> str:

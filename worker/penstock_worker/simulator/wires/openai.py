@@ -36,6 +36,7 @@ from .openai_answers import (
     render_models,
     stream_chat,
 )
+from .openai_models import check_own
 from .strictness import check_strict
 from .wire import (
     KEYLESS_PROVIDERS,
@@ -50,9 +51,7 @@ from .wire import (
 )
 
 _OWN = frozenset(("openai", "azure"))
-_REASONING = re.compile(r"^(?:o\d|gpt-5)")
 _NAME = re.compile(r"^[a-zA-Z0-9_-]{1,64}$")
-_MOST_STOPS = 4
 _NO_PARAMETERS: JsonObject = {"type": "object", "properties": {}}
 _LONGEST_CALL_ID = 40
 #: Where Azure has its addresses for each deployment.
@@ -90,7 +89,7 @@ def parse_chat(call: WireCall) -> SimRequest:
     model = model_of(body)
     own = call.provider in _OWN
     if own:
-        _check_own(body, model)
+        check_own(body, model, call.provider)
     check_range(body, "temperature", 0, 2)
     check_range(body, "top_p", 0, 1)
     system, user_texts, results, parts = _messages(body)
@@ -126,32 +125,6 @@ def parse_chat(call: WireCall) -> SimRequest:
         stream=bool(body.get("stream")),
         include_usage=bool(options.get("include_usage")),
     )
-
-
-def _check_own(body: JsonObject, model: str) -> None:
-    stop: Any = body.get("stop")
-    if is_array(stop) and len(stop) > _MOST_STOPS:
-        raise invalid(
-            f"Invalid 'stop': array too long. Expected an array with maximum length {_MOST_STOPS}.",
-            param="stop",
-            code="array_above_max_length",
-        )
-    if not _REASONING.match(model):
-        return
-    if body.get("max_tokens") is not None:
-        raise invalid(
-            "Unsupported parameter: 'max_tokens' is not supported with this model. Use"
-            " 'max_completion_tokens' instead.",
-            param="max_tokens",
-            code="unsupported_parameter",
-        )
-    if body.get("temperature", 1) not in (1, None):
-        raise invalid(
-            "Unsupported value: 'temperature' does not support this value with this model. Only"
-            " the default (1) value is supported.",
-            param="temperature",
-            code="unsupported_value",
-        )
 
 
 def _messages(body: JsonObject) -> tuple[str, list[str], tuple[str, ...], list[str]]:
