@@ -53,8 +53,8 @@ _LIVE = frozenset(
 )
 
 #: State -> the states it may become. Terminal states lead nowhere. A requeue is a new epoch of the
-#: same job: it begins in `QUEUED` again and keeps the attempts of the earlier ones. What succeeded is
-#: never requeued.
+#: same job: it begins in `QUEUED` again and keeps its earlier attempts. What succeeded is never
+#: requeued.
 TRANSITIONS: dict[JobState, frozenset[JobState]] = {
     JobState.BLOCKED: frozenset(
         {JobState.QUEUED, JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED}

@@ -52,6 +52,7 @@ async def test_unheld_are_those_without_a_lease(index: ProviderIndex, broker: Br
     assert await index.unheld(ids) == {free.job_id.bytes}
 
 
+@pytest.mark.parametrize("settings", ["single"], indirect=True)
 async def test_claim_after_a_restart_of_the_server_finds_the_index_closed(
     stack: EmbeddedStack, redis: ArqRedis, index: ProviderIndex, broker: Broker
 ) -> None:

@@ -263,6 +263,21 @@ async def test_lifted_limits_let_waiting_work_go(
     assert len((await index.claim(100)).leases) >= 28
 
 
+async def test_a_raised_or_lifted_rule_for_all_reaches_the_workspaces_that_wait(
+    timed: tuple[ProviderIndex, Clock], broker: Broker
+) -> None:
+    index, clock = timed
+    await index.set_limits([Limit("workspace:*", "requests", DAY_MS, 2)])
+    await broker.push(new_jobs(10))
+    assert len((await index.claim(20)).leases) == 2
+    await index.set_limits([Limit("workspace:*", "requests", DAY_MS, 5)])
+    await clock.pass_ms(1)
+    assert len((await index.claim(20)).leases) == 3
+    await index.set_limits([])
+    await clock.pass_ms(1)
+    assert len((await index.claim(20)).leases) == 5
+
+
 async def test_a_backwards_clock_never_holds_a_limit_for_longer_than_two_windows(
     timed: tuple[ProviderIndex, Clock], broker: Broker
 ) -> None:

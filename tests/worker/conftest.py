@@ -9,6 +9,7 @@ from arq.connections import ArqRedis
 
 from penstock_client import Penstock, Settings
 from penstock_client.connections import close_redis, redis_pool
+from penstock_worker import steering
 from penstock_worker.admission.index import ProviderIndex
 from penstock_worker.embedded import EmbeddedStack
 from tests.worker.running import PROVIDER, Servers
@@ -39,3 +40,9 @@ def index(redis: ArqRedis) -> ProviderIndex:
 def waiting(penstock: Penstock, redis: ArqRedis) -> Waiting:
     """Jobs that wait, with nobody to run them."""
     return Waiting(penstock, redis)
+
+
+@pytest.fixture
+def all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers fill their slots at once, though nothing is known of the provider's limits."""
+    monkeypatch.setattr(steering, "START_CALLS", 0)

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from arq.connections import ArqRedis
 
 from penstock_client.background import forever
-from penstock_client.catalogue import REFRESH_S, load_catalog
+from penstock_client.catalogue import REFRESH_S, load_catalog, read_configuration
 from penstock_client.connections import check_redis, close_redis, redis_pool
 from penstock_client.ledger import Ledger, pending_migrations
 from penstock_client.settings import DATABASE_VARIABLE, Settings
@@ -128,13 +128,15 @@ async def _once(work: Awaitable[object]) -> None:
 
 async def run_steward(settings: Settings, *, handle_signals: bool = True) -> None:
     """Run one steward until SIGTERM or SIGINT. Raises before it starts as `run_worker` does."""
-    providers = [provider.name for provider in (await load_catalog(settings)).providers]
+    file, models = read_configuration(settings), await load_catalog(settings)
     async with _servers(settings) as (redis, ledger):
         steward = Steward(
             name=process_name(),
             redis=redis,
             ledger=ledger,
-            providers=providers,
+            providers=[provider.name for provider in models.providers],
+            file_limits=file.configuration.limits if file else (),
+            models=models,
             handle_signals=handle_signals,
         )
         await _until_stopped(steward)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +18,9 @@ from penstock_worker.admission.index import Done
 from penstock_worker.attempts import Spent
 from penstock_worker.leases import Lease
 from penstock_worker.reconcile import IndexOf
+
+#: Jobs told of in one script call.
+_CHUNK = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +67,14 @@ async def keep(ledger: Ledger, ends: Sequence[Ended], *, connection: Any) -> Non
 
 async def tell(index_of: IndexOf, ends: Sequence[Ended]) -> None:
     """Cache the results and tell who awaits them."""
+    by_provider: defaultdict[str, list[Done]] = defaultdict(list)
     for end in ends:
         workspace = end.result.workspace
         lease = nominal_lease(end.job_id, 0, workspace, end.model)
-        await index_of(end.provider).release([Done(lease, workspace, end.result.encode())])
+        by_provider[end.provider].append(Done(lease, workspace, end.result.encode()))
+    for provider, releases in by_provider.items():
+        for first in range(0, len(releases), _CHUNK):
+            await index_of(provider).release(releases[first : first + _CHUNK])
 
 
 def nominal_lease(job_id: UUID, fence: int, workspace: str, model: str) -> Lease:

@@ -49,9 +49,7 @@ class UpOptions:
 def run_up(options: UpOptions, settings: Settings, variables: Mapping[str, str]) -> None:
     """Run the stack until a signal; raises what stops it from starting."""
     models = offline_catalog(settings)
-    choice = choose_providers(
-        models, variables, named=options.providers, simulate=options.simulate
-    )
+    choice = choose_providers(models, variables, named=options.providers, simulate=options.simulate)
     leave_telling_to_the_terminal()
     terminal = Terminal([provider.name for provider in choice.providers])
 

@@ -113,6 +113,8 @@ for at = 4, #ARGV, 9 do
     local text, channel, body = ARGV[at + 3], ARGV[at + 4], ARGV[at + 5]
     if body ~= '' then
       redis.call('SET', base .. 'result:' .. text, body, 'EX', ARGV[2])
+    else
+      redis.call('DEL', base .. 'result:' .. text)
     end
     told[channel] = (told[channel] or ARGV[3]) .. ' ' .. text
   elseif action == 'again' and (ours or not record) then

@@ -22,8 +22,6 @@ local function lift(scope, words)
     local name = scope .. '|' .. unit .. '/' .. window
     if redis.call('HGET', base .. 'b:' .. name, 'source') == 'configured' then
       redis.call('HDEL', base .. 'b:' .. name, 'source', 'amount')
-      resume('b:' .. name .. '|i')
-      resume('b:' .. name .. '|b')
     else
       kept[#kept + 1] = unit .. '/' .. window
     end
@@ -49,6 +47,9 @@ if operation == 'limits' then
     redis.call('HSET', KEY, 'amount', ARGV[at + 3], 'source', 'configured')
     redis.call('HSETNX', KEY, 'tat', now)
     at = at + 4
+  end
+  for _, gate in ipairs(redis.call('ZRANGE', base .. 'parked', 0, -1)) do
+    if string.sub(gate, 1, 2) == 'b:' then look_again(gate) end
   end
 elseif operation == 'settings' then
   redis.call('DEL', base .. ARGV[at])
