@@ -15,6 +15,7 @@ import uvloop
 
 from benchmarks import (
     arq,
+    claims,
     depth,
     latency,
     limits,
@@ -36,6 +37,7 @@ BENCHES = {
     "sparse": sparse.measure,
     "submit": submit.measure,
     "depth": depth.measure,
+    "claims": claims.measure,
     "limits": limits.measure,
     "outage": outage.measure,
     "wires": wires.measure,

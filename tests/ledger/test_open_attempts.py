@@ -80,6 +80,16 @@ async def test_open_takes_over_a_lapsed_lease_and_prices_the_lost_call(
     assert await tokens_used(db) == 15
 
 
+async def test_open_counts_every_call_that_was_lost_not_only_the_last(
+    ledger: Ledger, job: NewJob
+) -> None:
+    await _open(ledger, lease_of(job, 1))
+    await _open(ledger, lease_of(job, 2, lapsed=1), cost=Decimal("0.25"))
+    (third,) = await _open(ledger, lease_of(job, 3, lapsed=2), cost=Decimal("0.25"))
+    assert third.spent.cost_usd == Decimal("0.50")
+    assert (third.spent.usage.input_tokens, third.spent.usage.output_tokens) == (20, 10)
+
+
 async def test_open_does_not_price_a_lapsed_lease_that_was_never_opened(
     ledger: Ledger, db: asyncpg.Connection, job: NewJob
 ) -> None:

@@ -42,7 +42,7 @@ def waiting(penstock: Penstock, redis: ArqRedis) -> Waiting:
     return Waiting(penstock, redis)
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers fill their slots at once, though nothing is known of the provider's limits."""
     monkeypatch.setattr(steering, "START_CALLS", 0)

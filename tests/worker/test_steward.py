@@ -37,7 +37,6 @@ async def _open(index: ProviderIndex) -> bool:
     return await index.state() == "open"
 
 
-@pytest.mark.usefixtures("all_at_once")
 async def test_rebuild_starts_no_call_twice_and_ends_when_all_leases_are_shown(
     penstock: Penstock, redis: ArqRedis, index: ProviderIndex, simulator: Simulator, work_for
 ) -> None:
@@ -119,7 +118,6 @@ async def test_expired_job_is_not_started_by_a_worker_that_comes_later(
     assert simulator.stats()["calls"] == 1
 
 
-@pytest.mark.usefixtures("all_at_once")
 async def test_answers_that_meet_no_postgres_are_settled_when_it_returns(
     penstock: Penstock,
     redis: ArqRedis,

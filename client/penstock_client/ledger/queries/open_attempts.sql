@@ -30,6 +30,21 @@ with input as (
       and a.job_id = mine.id and a.fence = mine.lapsed
       and case a.state when 1 then true else false end
     returning a.job_id, a.workspace, a.input_tokens::bigint + a.output_tokens as tokens
+), earlier as (
+    -- A lost attempt left nothing in the job's row: what came before it is summed up anew.
+    select a.job_id,
+           jsonb_build_object(
+               'usage', jsonb_build_object(
+                   'input_tokens', sum(a.input_tokens), 'output_tokens', sum(a.output_tokens),
+                   'cache_read_tokens', sum(a.cache_read_tokens),
+                   'cache_write_tokens', sum(a.cache_write_tokens),
+                   'reasoning_tokens', sum(a.reasoning_tokens), 'estimated', bool_or(a.estimated)),
+               'cost_usd', case when bool_and(a.cost_usd is not null) then sum(a.cost_usd)::text end
+           ) as spent
+    from mine
+    join penstock.attempts a on a.job_id = mine.id
+    where mine.lapsed is not null and case when a.state >= 10 then true else false end
+    group by a.job_id
 ), opened as (
     insert into penstock.attempts (job_id, number, workspace, provider, model, worker, fence, state)
     select id, attempts, workspace, $6, model, $7, $5, 1 from mine
@@ -50,11 +65,15 @@ with input as (
     where c.workspace_id = losers.workspace_id
 )
 select mine.id, mine.workspace, mine.model, mine.attempts as number, mine.tries, mine.crashes,
-       mine.created_at, mine.deadline, mine.last_error, mine.spent, p.body,
+       mine.created_at, mine.deadline, mine.last_error,
+       case when earlier.spent is null then mine.spent
+            else coalesce(mine.spent, '{}') || earlier.spent end as spent,
+       p.body,
        abandoned.job_id is not null as lost_one,
        coalesce(c.tokens_used_this_month >= c.default_token_budget and c.budget_reset_at > now(),
                 false) as over_budget
 from mine
 left join penstock.payloads p on p.job_id = mine.id
 left join abandoned on abandoned.job_id = mine.id
+left join earlier on earlier.job_id = mine.id
 left join penstock.llm_configs c on c.workspace_id = mine.workspace
