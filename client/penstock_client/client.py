@@ -35,8 +35,10 @@ from penstock_client.connections import (
     close_redis,
     redis_pool,
 )
+from penstock_client.explaining import JobExplanation
 from penstock_client.ledger import CacheUse, JobRow, Ledger, NewJob
 from penstock_client.mapping import Mapping
+from penstock_client.operations import Operations
 from penstock_client.presence import Presence
 from penstock_client.prompt_cache import priced
 from penstock_client.reading_along import read_deltas
@@ -176,6 +178,11 @@ class Penstock:
             raise RuntimeError(_NOT_ENTERED)
         return self._workspaces
 
+    @property
+    def operations(self) -> Operations:
+        """What operators see and steer: providers, breakers, credentials."""
+        return Operations(self.ledger, self._redis, self.catalog)
+
     async def refresh_catalog(self) -> None:
         """Take up now what has changed in the catalogue's tables; else within five minutes.
 
@@ -295,6 +302,13 @@ class Penstock:
         jobs = await requeue(self.ledger, self._broker, known, skip_others=skip_others)
         found = [(JobId(str(job.job_id)), job.flow.workspace) for job in jobs]
         return [Handle(job_id, workspace, None, None, self) for job_id, workspace in found]
+
+    async def explain(self, job_id: str) -> JobExplanation:
+        """Why a job waits, its place and estimated start, and its attempts with their cost.
+
+        Raises UnknownJob, Unavailable.
+        """
+        return await self.operations.explain(_known_id(job_id))
 
     async def prompt_cache(self, workspace: str | None, *, since: datetime) -> list[CacheUse]:
         """How system prompts fared in the providers' prompt caches, by provider and model.

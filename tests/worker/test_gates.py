@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from penstock_worker.gates import described
+from penstock_client.gates import described
 
 
 @pytest.mark.parametrize(

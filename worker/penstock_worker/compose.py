@@ -8,8 +8,9 @@ import os
 import random
 import secrets
 import socket
-from collections.abc import AsyncGenerator, Awaitable, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 from arq.connections import ArqRedis
 
@@ -99,31 +100,37 @@ async def run_worker(
             redis_pool=redis,
             handle_signals=handle_signals,
         )
-
-        async def follow_catalog() -> None:
-            await asyncio.sleep(REFRESH_S)
-            executor.follow(await load_catalog(settings))
-
-        beside = [forever(follow_catalog, event="catalogue.refresh_failed", logger=logger)]
+        beside: list[Coroutine[Any, Any, object]] = [_follow_catalog(settings, executor)]
         if settings.smoke_test:
             beside.append(
-                _once(
-                    try_credential(
-                        redis, index, observer, sender, models, provider=provider, access=access
-                    )
+                try_credential(
+                    redis, index, observer, sender, models, provider=provider, access=access
                 )
             )
-        tasks = [asyncio.create_task(work) for work in beside]
-        try:
+        async with _beside(beside):
             await _until_stopped(worker)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _once(work: Awaitable[object]) -> None:
-    await work
+async def _follow_catalog(settings: Settings, executor: Executor) -> None:
+    """Take up changes of the catalogue in force, every few minutes."""
+
+    async def once() -> None:
+        executor.follow(await load_catalog(settings))
+
+    await asyncio.sleep(REFRESH_S)
+    await forever(once, event="catalogue.refresh_failed", logger=logger, every_s=REFRESH_S)
+
+
+@asynccontextmanager
+async def _beside(works: Iterable[Coroutine[Any, Any, object]]) -> AsyncGenerator[None]:
+    """Run these beside the body, and end them with it."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def run_steward(settings: Settings, *, handle_signals: bool = True) -> None:

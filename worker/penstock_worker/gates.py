@@ -19,7 +19,6 @@ from penstock_schemas.keys import ProviderKeys
 #: Jobs are moved away from gates that stay shut for longer than this, in ms.
 _AHEAD_MS = 1000
 _PLATFORM = "platform"
-_WINDOWS = {1: "a second", 60: "a minute", 3600: "an hour", 86_400: "a day"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,30 +156,3 @@ class Gates:
 
     def _holds(self, closed: Closed, gate: str) -> bool:
         return closed.shut.get(gate, 0) > self._now_ms + _AHEAD_MS
-
-
-def described(gate: str) -> str:
-    """A gate at which a flow waits, for people: `the limit of requests a minute of model:m`."""
-    kind, _, rest = gate.partition(":")
-    match kind:
-        case "b":
-            return _described_limit(rest)
-        case "gate":
-            what, _, name = rest.partition(":")
-            if what == "model":
-                return f"the breaker of {name}, which is open"
-            return f"{what} {name}, which is shut"
-        case _:
-            return f"a pause of {rest}"
-
-
-def _described_limit(bucket: str) -> str:
-    scope, *limit = bucket.rpartition("|")[0].split("|")
-    if not limit:
-        return f"the slow start of {scope.removeprefix('start:')}"
-    unit, _, window_ms = limit[0].partition("/")
-    window_s = int(window_ms) / 1000
-    if window_s == 0:
-        return f"the limit of calls at the same time of {scope}"
-    span = _WINDOWS.get(int(window_s), f"in {window_s:g} s")
-    return f"the limit of {unit.replace('_', ' ')} {span} of {scope}"

@@ -8,11 +8,12 @@ from typing import Any, cast
 
 from arq.connections import ArqRedis
 
+from penstock_client.gates import described
 from penstock_client.ledger import Ledger, StandingJob
 from penstock_schemas.keys import ProviderKeys
 from penstock_schemas.status import ErrorKind, JobState
 from penstock_worker.diversion import Mover, Waiting, learn_routes
-from penstock_worker.gates import Gates, described
+from penstock_worker.gates import Gates
 from penstock_worker.reconcile import IndexOf
 from penstock_worker.unstarted import Ended, ended, keep, tell
 

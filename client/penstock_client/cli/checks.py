@@ -23,14 +23,18 @@ from penstock_client.catalogue import (
 )
 from penstock_client.cli.provider_checks import (
     Check,
+    judge_gates,
     judge_indexes,
     judge_keys,
+    judge_limits,
     judge_steward,
     judge_workers,
     read_providers,
 )
 from penstock_client.cli.running import load_settings
 from penstock_client.connections import close_redis, redis_pool
+from penstock_client.gates import read_gates
+from penstock_client.index_state import read_limits
 from penstock_client.ledger import Ledger, pending_migrations
 from penstock_client.settings import (
     CONFIG_FILE,
@@ -69,6 +73,9 @@ async def all_checks() -> list[Check]:
             checks.append(judge_steward(found))
             checks += judge_indexes(found)
             checks += judge_workers(found)
+            names = [state.provider for state in found.providers]
+            checks += judge_gates(await read_gates(redis, names))
+            checks += judge_limits(await read_limits(redis, names))
             live = {state.provider for state in found.providers if state.live}
             checks += judge_keys(_variables(), known, live=live)
     finally:

@@ -16,11 +16,13 @@ import typer
 from penstock_client.cli import (
     backfill,
     doctor,
+    explain,
     jobs,
     limits,
     migrate,
     models,
     pauses,
+    providers,
     submit,
     usage,
     workspaces,
@@ -63,11 +65,13 @@ def new_app() -> typer.Typer:
     app.callback()(_penstock)
     for module in (
         submit,
+        explain,
         jobs,
         backfill,
         workspaces,
         usage,
         models,
+        providers,
         limits,
         pauses,
         migrate,

@@ -9,12 +9,17 @@ from uuid import UUID
 
 from arq.connections import ArqRedis
 
+from penstock_client.cli.providers import recheck
+from penstock_client.gates import GateState
+from penstock_client.index_state import LimitState
 from penstock_client.ledger import Ledger
 from penstock_schemas.catalog import Catalog
 from penstock_schemas.keys import STEWARD, ProviderKeys
 
 #: A worker that has not shown itself for so long is gone.
 SEEN_MS = 15_000
+#: A limit of which less than this share is used is worth a warning.
+SLOWED = 0.5
 #: Queued jobs are counted so far; beyond that it is "more than".
 COUNTED_JOBS = 1000
 
@@ -115,6 +120,33 @@ def judge_workers(found: Found) -> list[Check]:
         remedy = "run `penstock worker --provider PROVIDER` for each provider that you use"
         checks.append(Check("workers", "warn", "none seen", remedy))
     return checks
+
+
+def judge_gates(gates: Sequence[GateState]) -> list[Check]:
+    """One line for each breaker or credential that lets no work through."""
+    if not gates:
+        return [Check("breakers and credentials", "ok", "all let work through")]
+    checks: list[Check] = []
+    for gate in gates:
+        what = f"{gate.name} is {gate.state.replace('_', ' ')}: {gate.reason or 'no reason kept'}"
+        told = f"{what}; {gate.waiting} queues wait" if gate.waiting else what
+        remedy = f"solve it, then `{recheck(gate.provider, gate.name)}`"
+        checks.append(Check(f"gate {gate.provider}", "warn", told, remedy))
+    return checks
+
+
+def judge_limits(limits: Sequence[LimitState]) -> list[Check]:
+    """One line for each limit of which far less is used than there is."""
+    return [
+        Check(
+            f"limit {limit.provider}",
+            "warn",
+            f"{limit.share:.0%} of {limit.amount:,} {limit.unit} of {limit.scope} is used",
+            "somebody else draws on it, or the provider refuses; see `penstock limits list`",
+        )
+        for limit in limits
+        if limit.share < SLOWED and limit.waiting
+    ]
 
 
 def judge_keys(variables: Mapping[str, str], models: Catalog, *, live: set[str]) -> list[Check]:

@@ -17,6 +17,7 @@
 --   held             hash  id -> record             see record_of
 --   lapsed           hash  id -> token              whose lease lapsed, until claimed again
 --   seen             ms   the time of the last claim
+--   pace:<minute>    int                            jobs claimed in that minute
 --   seq              int                            places handed out so far
 --   rules            hash  scope -> limits          see limits.lua
 --   b:<bucket>       hash                           the state of one limit

@@ -240,6 +240,8 @@ end
 if taken > 0 then
   in_pieces('ZADD', base .. 'leases', leased, 2)
   in_pieces('HSET', base .. 'held', records, 2)
+  local PACE = base .. 'pace:' .. math.floor(now / 60000)
+  if redis.call('INCRBY', PACE, taken) == taken then redis.call('EXPIRE', PACE, 180) end
 end
 write_buckets()
 
