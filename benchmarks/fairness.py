@@ -226,7 +226,9 @@ def jain(shares: Sequence[float]) -> float:
 
 def _jain(run: Run, shares: Sequence[Mapping[str, float]]) -> Figure:
     worst = min(jain(list(window.values())) for window in shares)
-    return _figure(f"Jain's index, worst 10 s, {run.name}", worst, "", goal=_JAIN, within="at least")
+    return _figure(
+        f"Jain's index, worst 10 s, {run.name}", worst, "", goal=_JAIN, within="at least"
+    )
 
 
 def _figure(name: str, value: float, unit: str, *, goal: float, within: str = "at most") -> Figure:

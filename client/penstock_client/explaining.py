@@ -143,9 +143,12 @@ async def _look(redis: ArqRedis, row: Any) -> _Seen:
             pipeline.zcard(f"{base}{tree}turns")
         pipeline.zcount(f"{base}workers", (seconds - ALIVE_S) * 1000, "+inf")
         pipeline.mget(f"{base}pace:{minute}", f"{base}pace:{minute - 1}")
+        pipeline.hkeys(f"{base}paused")
+        pipeline.hgetall(f"{base}shut")
+        pipeline.hget(f"{base}credentials", row["workspace"])
         found: list[Any] = await pipeline.execute()
-    index, leased, at, rank, queued, *turns, workers, pace = found
-    gate = at.decode() if at else None
+    index, leased, at, rank, queued, *turns, workers, pace, paused, shut, credential = found
+    gate = _gate(row, at, paused, shut, (credential or b"platform").decode())
     claimed = sum(int(count or 0) for count in pace)
     seen: dict[str, Any] = {
         "now": datetime.fromtimestamp(seconds + micros / 1e6, UTC),
@@ -169,6 +172,21 @@ async def _look(redis: ArqRedis, row: Any) -> _Seen:
             pipeline.hgetall(f"{base}{bucket_of(gate)}")
         wake, beside, details = await pipeline.execute()
     return _Seen(**seen, wake=moment(wake), beside=beside, details=details)
+
+
+def _gate(
+    row: Any, at: bytes | None, paused: list[bytes], shut: Mapping[bytes, bytes], credential: str
+) -> str | None:
+    """What keeps the job's queue; a queue that nobody has looked at yet is kept all the same."""
+    model = row["model"]
+    scopes = ("provider", f"lane:{row['lane']}", f"workspace:{row['workspace']}")
+    for scope in (*scopes, f"model:{model}", f"tag:{row['limit_tag']}"):
+        if scope.encode() in paused:
+            return f"pause:{scope}"
+    if at is not None:
+        return at.decode()
+    gates = (f"model:{model}", f"credential:{credential}", f"access:{credential}/{model}")
+    return next((f"gate:{gate}" for gate in gates if gate.encode() in shut), None)
 
 
 def _why_it_waits(row: Any, seen: _Seen) -> dict[str, Any]:

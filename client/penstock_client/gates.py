@@ -115,11 +115,12 @@ def described(gate: str) -> str:
                 return f"the breaker of {name}, which is open"
             return f"{what} {name}, which is shut"
         case _:
-            return f"a pause of {rest}"
+            return f"a pause of {'the provider' if rest == 'provider' else rest}"
 
 
 def _described_limit(bucket: str) -> str:
     scope, *limit = bucket_of(bucket).split("|")
+    scope = "the whole provider" if scope == "provider" else scope
     if not limit:
         return f"the slow start of {scope.removeprefix('start:')}"
     unit, _, window_ms = limit[0].partition("/")

@@ -95,6 +95,16 @@ async def test_a_shut_credential_tells_why_and_when_it_is_tried(
     assert timedelta(seconds=290) < found.until - datetime.now(UTC) < timedelta(seconds=310)
 
 
+async def test_a_pause_goes_before_the_limit_at_which_the_queue_waits(
+    penstock: Penstock, index: ProviderIndex, worker: None
+) -> None:
+    await index.set_limits([Limit("workspace:acme", "requests", MINUTE_MS, 1)])
+    *_, last = await submitted(penstock, 3)
+    await claim(index)
+    await index.set_pauses({"provider": "maintenance"})
+    assert (await penstock.explain(last)).why.endswith("a pause of the provider: maintenance")
+
+
 async def test_a_pause_tells_its_reason(
     penstock: Penstock, index: ProviderIndex, worker: None
 ) -> None:

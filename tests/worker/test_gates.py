@@ -18,7 +18,7 @@ from penstock_client.gates import described
             "b:model:m|input_tokens/86400000|b",
             "the limit of input tokens a day of model:m",
         ),
-        ("b:provider|concurrency/0|b", "the limit of calls at the same time of provider"),
+        ("b:provider|concurrency/0|b", "the limit of calls at the same time of the whole provider"),
         ("b:tag:t|tokens/10000|i", "the limit of tokens in 10 s of tag:t"),
         ("b:start:platform/gpt-4o|i", "the slow start of platform/gpt-4o"),
         ("gate:model:gpt-4o", "the breaker of gpt-4o, which is open"),
