@@ -52,7 +52,7 @@ end
 local woken = redis.call('ZRANGEBYSCORE', base .. 'parked', '-inf', now, 'LIMIT', 0, WAKES)
 for _, gate in ipairs(woken) do
   -- Those left look again soon, unless one of these tells when.
-  if unpark(gate, math.max(8, 2 * slots)) > 0 then redis.call('ZADD', base .. 'parked', now + 20, gate) end
+  if unpark(gate, room_at(gate, math.max(8, 2 * slots))) > 0 then redis.call('ZADD', base .. 'parked', now + 20, gate) end
 end
 
 local any_lapsed = redis.call('HLEN', base .. 'lapsed') > 0

@@ -120,6 +120,29 @@ local function buckets_of(flow)
   end)
 end
 
+-- How many flows a gate may let go on at once: about as many as its bucket has room for jobs, and
+-- one more, which then finds out when there is room again.
+local function room_at(gate, most)
+  local name, unit, window, class = string.match(gate, '^b:(.*|(%a[%a_]*)/(%d+))|(%a)$')
+  if not name then return most end
+  local kind = string.match(name, '^(%a+):')
+  local own = redis.call('HEXISTS', base .. 'b:' .. name, 'amount') == 1
+  local general = not own and kind and kind .. ':*|' .. unit .. '/' .. window
+  local bucket = bucket_of(name, unit, tonumber(window), general)
+  if not bucket then return most end
+  local room = 1
+  if bucket.window == 0 then
+    room = bucket.amount - bucket.used
+  elseif bucket.span then
+    room = bucket.amount - bucket.spent
+  else
+    local each = tonumber(redis.call('HGET', base .. 'b:' .. name, 'each') or '1')
+    local left_ms = class == 'b' and RESERVE_MS or 0
+    room = (now_ms() - left_ms - bucket.tat) / (bucket.unit_ms * each)
+  end
+  return math.max(1, math.min(most, math.floor(room) + 2))
+end
+
 -- What calls of this capability and model really use, once enough of them were seen:
 -- {input tokens for each estimated one, output tokens}, or false.
 local function length_of(capability, model)
