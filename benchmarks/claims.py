@@ -115,7 +115,7 @@ async def _rate(on: Bench, rounds: int) -> float:
 
 
 async def _beside_parked(stand: Stand, rounds: int) -> list[Figure]:
-    """Claims of a free model's jobs, before and after thousands of flows wait at another's limit."""
+    """Claims of a free model's jobs, before and after thousands wait at another's limit."""
     async with bench(stand, "bench-claims-beside") as on:
         await on.index.set_limits([Limit("model:full", "requests", 24 * 60 * _MINUTE_MS, 1)])
         await on.push(_jobs(on, 1_000))
@@ -140,7 +140,7 @@ async def _park(on: Bench, *, model: str) -> None:
 
 
 async def _at_one_bucket(stand: Stand, span_s: float) -> list[Figure]:
-    """Thousands of flows wait at a limit that lets 100 jobs a second go; a worker claims on time."""
+    """Thousands wait at a limit that lets 100 jobs a second go; a worker claims on time."""
     async with bench(stand, "bench-claims-bound") as on:
         await on.index.set_limits([Limit("model:full", "requests", _MINUTE_MS, 6_000)])
         await _park(on, model="full")

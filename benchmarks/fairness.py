@@ -102,7 +102,7 @@ _WEIGHTED = Run(
 
 
 async def measure(stand: Stand, *, full: bool) -> list[Figure]:
-    """The worst 10 s of each run: Jain's index of the shares in tokens, and how far they are off."""
+    """The worst 10 s of each run: Jain's index of token shares, and how far they are off."""
     span_s = _SPAN_FULL_S if full else _SPAN_S
     figures: list[Figure] = []
     for run in (_AGAIN, _SHARDED, _HUGE, _LIMITED):
@@ -206,7 +206,7 @@ class Service:
         await self._on.index.release(ended)
 
     def shares(self, begin_s: float, end_s: float) -> dict[str, float]:
-        """Tokens of the calls that started in this time, over what each should have had; 1 is fair."""
+        """Tokens of calls started in this time, over what each should have had; 1 is fair."""
         weights = {name: self._run.weights.get(name, 1) for name in self._sources}
         tokens = Counter[str]()
         for at_s, workspace, used in self._served:

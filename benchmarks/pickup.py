@@ -71,7 +71,7 @@ class Floor:
 
 
 async def measure(stand: Stand, *, full: bool) -> list[Figure]:
-    """Pickups idle and under a backlog of either lane; beside slow calls; beside a throttled flow."""
+    """Pickups idle, under a backlog of either lane; beside slow calls; beside a throttled flow."""
     samples = _SAMPLES_FULL if full else _SAMPLES
     return [
         *await _beside_backlog(stand, "bulk", samples),

@@ -1,4 +1,4 @@
-"""Jobs that exist in an index alone, of a provider that has no worker: only admission is measured."""
+"""Jobs in an index alone, of a provider without workers: only admission is measured."""
 
 from __future__ import annotations
 

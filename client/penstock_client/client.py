@@ -27,7 +27,7 @@ from penstock_client.catalogue import (
     read_configuration,
     under_file,
 )
-from penstock_client.completing import with_attempts, with_defaults
+from penstock_client.completing import lane_of, with_attempts, with_defaults
 from penstock_client.connections import (
     POSTGRES_AWAY,
     REDIS_AWAY,
@@ -53,7 +53,7 @@ from penstock_schemas.errors import InvalidJob, JobFailed, ResultTimeout
 from penstock_schemas.ids import JobId, parse_job_id
 from penstock_schemas.jobs import Embed, Envelope
 from penstock_schemas.results import Result
-from penstock_schemas.status import JobState, Lane
+from penstock_schemas.status import JobState
 from penstock_schemas.system_prompt import system_hash
 
 logger = logging.getLogger("penstock.client")
@@ -203,10 +203,11 @@ class Penstock:
         Each 10,000 are one statement: all of them are recorded or none. A job whose idempotency
         key the workspace has used gives the first job's handle. With `connection` (asyncpg, on
         the same database) the jobs are part of the caller's transaction and start after its
-        commit. Raises UnknownWorkspace, UnknownModel, UnknownProvider, Unavailable, and InvalidJob
-        for a job that none of its models can do.
+        commit. More than 500 jobs run in the bulk lane, but for those that name one. Raises
+        UnknownWorkspace, UnknownModel, UnknownProvider, Unavailable, and InvalidJob for a job that
+        none of its models can do.
         """
-        placed = [await self._place(job) for job in jobs]
+        placed = [await self._place(job, together=len(jobs)) for job in jobs]
         handles: list[Handle] = []
         for first in range(0, len(placed), SUBMIT_CHUNK):
             chunk = placed[first : first + SUBMIT_CHUNK]
@@ -339,7 +340,7 @@ class Penstock:
         except TimeoutError:
             raise ResultTimeout(job_id, timeout_s or 0) from None
 
-    async def _place(self, job: AnyJob) -> NewJob:
+    async def _place(self, job: AnyJob, *, together: int) -> NewJob:
         job = with_defaults(job, self.catalog.defaults)
         config = await self.workspaces.get(job.workspace)
         alive = await self._presence.alive() if job.strategy else None
@@ -355,7 +356,7 @@ class Penstock:
             capability=job.capability,
             provider=provider,
             model=model,
-            lane=Lane[job.lane.upper()],
+            lane=lane_of(job, together=together),
             max_attempts=job.max_attempts,
             input_tokens=input_tokens,
             output_tokens=output_tokens,

@@ -7,6 +7,10 @@ from typing import Any
 from penstock_client.routing import AnyJob
 from penstock_schemas.catalog import JobDefaults, Provider
 from penstock_schemas.jobs import Embed
+from penstock_schemas.status import Lane
+
+#: Jobs that are submitted with more than so many others are bulk work, unless they say otherwise.
+BULK_ABOVE = 500
 
 
 def with_defaults(job: AnyJob, defaults: JobDefaults) -> AnyJob:
@@ -20,6 +24,16 @@ def with_defaults(job: AnyJob, defaults: JobDefaults) -> AnyJob:
     if defaults.strategy is not None and job.strategy is None and not isinstance(job, Embed):
         changes["strategy"] = defaults.strategy
     return job.model_copy(update=changes) if changes else job
+
+
+def lane_of(job: AnyJob, *, together: int) -> Lane:
+    """The lane that a job runs in: its own, else that of how many are submitted `together`.
+
+    So a backfill leaves the share of slots alone that is kept for people who wait.
+    """
+    if together > BULK_ABOVE and "lane" not in job.model_fields_set:
+        return Lane.BULK
+    return Lane[job.lane.upper()]
 
 
 def with_attempts(job: AnyJob, provider: Provider) -> AnyJob:

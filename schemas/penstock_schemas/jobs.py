@@ -76,6 +76,7 @@ class JobFields(BaseModel):
     With a `strategy` the best model of the catalogue by that measure goes before that routing.
     The same `idempotency_key` in one workspace always gives the first job. `deadline` ends a job
     that has not finished by then; `max_attempts` counts calls that failed, not waits.
+    `lane` is interactive unless more than 500 jobs are submitted together: those are bulk.
     `max_queue_wait_s` bounds each wait for a start: a job that waited longer takes its next route,
     or fails. Jobs with the same `limit_tag` share the limits that are set for `tag:<limit_tag>`.
     """

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from penstock_client.completing import with_attempts, with_defaults
+from penstock_client.completing import BULK_ABOVE, lane_of, with_attempts, with_defaults
 from penstock_schemas.catalog import JobDefaults, catalog
 from penstock_schemas.jobs import Embed, Generate
+from penstock_schemas.status import Lane
 
 OPENAI = catalog().provider("openai")
 
@@ -29,6 +30,21 @@ def test_lane_is_the_configured_one_unless_the_job_names_its_own(
     fields: dict[str, Any], lane: str
 ) -> None:
     assert with_defaults(generate(**fields), JobDefaults(lane="bulk")).lane == lane
+
+
+@pytest.mark.parametrize(
+    ("together", "fields", "lane"),
+    [
+        (BULK_ABOVE, {}, Lane.INTERACTIVE),
+        (BULK_ABOVE + 1, {}, Lane.BULK),
+        (BULK_ABOVE + 1, {"lane": "interactive"}, Lane.INTERACTIVE),
+        (1, {"lane": "background"}, Lane.BACKGROUND),
+    ],
+)
+def test_many_jobs_together_are_bulk_unless_they_name_a_lane(
+    together: int, fields: dict[str, Any], lane: Lane
+) -> None:
+    assert lane_of(generate(**fields), together=together) is lane
 
 
 @pytest.mark.parametrize(("fields", "strategy"), [({}, "cost"), ({"strategy": "speed"}, "speed")])
