@@ -85,8 +85,10 @@ def test_doctor_warns_of_a_shut_credential(run: Run, at_openai: Callable[[Do], N
 def test_explain_says_why_a_job_waits(run: Run, at_openai: Callable[[Do], None]) -> None:
     at_openai(shut)
     job_id = submit(run)
-    first, second, *_ = run("explain", job_id).out.splitlines()
-    assert first == "queued: no worker of openai is running"
+    first, second, *more = run("explain", job_id).out.splitlines()
+    kept = "its queue is kept by credential platform, which is shut: invalid_api_key"
+    assert first == f"queued: {kept}"
+    assert "start a worker: penstock worker --provider openai" in more
     assert second == "generate of acme, interactive lane, at openai/gpt-4o-mini"
 
 

@@ -12,12 +12,13 @@ from arq.connections import ArqRedis
 from penstock_client import Settings
 from penstock_client.broker import Broker
 from penstock_client.ledger import Ledger, NewJob
-from penstock_schemas.status import AttemptState, JobState
-from penstock_worker.admission.index import ProviderIndex
+from penstock_schemas.status import AttemptState, ErrorKind, JobState
+from penstock_schemas.usage import NO_USAGE, Usage
+from penstock_worker.admission.index import ProviderIndex, Used, Verdict
 from penstock_worker.attempts import Attempt
-from penstock_worker.settle import GROUP, Pending, Settler
+from penstock_worker.settle import GROUP, Pending, Settler, used_by
 from tests.index.looking import contents, until
-from tests.ledger.making import new_jobs, settlement_of
+from tests.ledger.making import new_job, new_jobs, settlement_of
 from tests.worker.running import PROVIDER, Servers, start_and_vanish
 
 
@@ -179,3 +180,63 @@ async def test_settler_drain_stashes_what_it_cannot_write_in_time(
         settler.put(_pending(job, attempt))
         await settler.drain(within_s=0.2)
         assert await redis.xlen(index.keys.unsettled) == 1
+
+
+JOB = new_job()
+
+
+@pytest.mark.parametrize(
+    ("changes", "used"),
+    [
+        ({"http_status": 200}, Used(6, 4, Verdict.WORKS)),
+        (
+            {"error_kind": ErrorKind.SERVER_ERROR, "http_status": 500, "usage": NO_USAGE},
+            Used(0, 0, Verdict.FAILS),
+        ),
+        (  # the connection was refused
+            {"error_kind": ErrorKind.CONNECT_ERROR, "attempt_state": AttemptState.RETURNED},
+            Used(0, 0, Verdict.FAILS),
+        ),
+        (  # given back unsent, with the error of an earlier attempt
+            {
+                "error_kind": ErrorKind.CONNECT_ERROR,
+                "attempt_state": AttemptState.RETURNED,
+                "charge": False,
+            },
+            Used(0, 0, Verdict.UNSENT),
+        ),
+        (  # cut off because the worker stopped
+            {
+                "error_kind": ErrorKind.INTERRUPTED,
+                "attempt_state": AttemptState.ABANDONED,
+                "charge": False,
+                "usage": Usage(input_tokens=9, output_tokens=9, estimated=True),
+            },
+            Used(None, 0, Verdict.NOTHING),
+        ),
+        (
+            {"error_kind": ErrorKind.RATE_LIMITED, "http_status": 429, "usage": NO_USAGE},
+            Used(0, 0, Verdict.NOTHING),
+        ),
+        (
+            {"error_kind": ErrorKind.INVALID_REQUEST, "http_status": 400, "usage": NO_USAGE},
+            Used(0, 0, Verdict.WORKS),
+        ),
+        (
+            {"error_kind": ErrorKind.POISON, "attempt_state": AttemptState.RETURNED},
+            Used(0, 0, Verdict.UNSENT),
+        ),
+    ],
+)
+def test_an_attempt_tells_what_it_used_and_whether_its_provider_works(
+    changes: dict[str, Any], used: Used
+) -> None:
+    usage = {"usage": Usage(input_tokens=6, output_tokens=4)}
+    settlement = settlement_of(JOB, **(usage | changes))
+    assert used_by(settlement, cache_reads_count=True) == used
+
+
+def test_cache_reads_are_left_out_where_limits_do_not_count_them() -> None:
+    usage = Usage(input_tokens=100, output_tokens=4, cache_read_tokens=90)
+    settlement = settlement_of(JOB, usage=usage, http_status=200)
+    assert used_by(settlement, cache_reads_count=False).input_tokens == 10

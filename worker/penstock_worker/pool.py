@@ -21,7 +21,7 @@ from arq.worker import Worker
 from penstock_client.background import forever
 from penstock_client.connections import AWAY, REDIS_AWAY, persistently
 from penstock_client.ledger import Ledger
-from penstock_worker.admission.index import Claimed, Drop, ProviderIndex
+from penstock_worker.admission.index import UNSENT, Claimed, Drop, ProviderIndex
 from penstock_worker.attempts import Attempt, open_attempts
 from penstock_worker.ending import returned
 from penstock_worker.execute import Executor
@@ -249,7 +249,7 @@ class ProviderWorker(Worker):
         self._forget(refused)
         self._wake.set()
         with contextlib.suppress(*REDIS_AWAY):  # the leases lapse
-            await self._index.release([Drop(lease) for lease in refused])
+            await self._index.release([Drop(lease, UNSENT) for lease in refused])
         self._reconcile_later([lease.job_id for lease in refused])
 
     def _forget(self, leases: Sequence[Lease]) -> None:

@@ -235,16 +235,23 @@ def used_by(settlement: Settlement, *, cache_reads_count: bool) -> Used:
 
     `cache_reads_count`: whether the provider's limits count what was read from its cache.
     """
+    verdict = _verdict(settlement)
     if settlement.attempt_state is AttemptState.RETURNED:
-        return Used(0, 0, Verdict.UNSENT)
-    usage, verdict = settlement.usage, Verdict.WORKS
-    if settlement.error_kind is not None:
-        well = works(settlement.error_kind)
-        if well is False:
-            verdict = Verdict.FAILS
-        elif well is None or settlement.http_status is None:
-            verdict = Verdict.NOTHING
+        return Used(0, 0, Verdict.UNSENT if verdict is Verdict.NOTHING else verdict)
+    usage = settlement.usage
     if usage.estimated:
         return Used(verdict=verdict)
     counted = usage.input_tokens - (0 if cache_reads_count else usage.cache_read_tokens)
     return Used(max(0, counted), usage.output_tokens, verdict)
+
+
+def _verdict(settlement: Settlement) -> Verdict:
+    """What is not charged was our own doing, or a limit: it says nothing of the provider."""
+    if settlement.error_kind is None:
+        return Verdict.WORKS if settlement.http_status is not None else Verdict.NOTHING
+    well = works(settlement.error_kind)
+    if well is False and settlement.charge:
+        return Verdict.FAILS
+    if well and settlement.http_status is not None:
+        return Verdict.WORKS
+    return Verdict.NOTHING

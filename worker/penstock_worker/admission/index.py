@@ -79,6 +79,7 @@ class Used:
 
 
 UNKNOWN_USE = Used()
+UNSENT = Used(0, 0, Verdict.UNSENT)
 
 
 @dataclass(frozen=True, slots=True)
