@@ -25,6 +25,7 @@ from benchmarks import (
     pickup,
     sparse,
     submit,
+    throttled,
     throughput,
     wires,
 )
@@ -42,6 +43,7 @@ BENCHES = {
     "claims": claims.measure,
     "fairness": fairness.measure,
     "pickup": pickup.measure,
+    "throttled": throttled.measure,
     "limits": limits.measure,
     "outage": outage.measure,
     "wires": wires.measure,

@@ -1,7 +1,8 @@
 """How soon a worker picks up a waiting person's job, whatever another workspace has queued.
 
 Whole processes, simulated answers. A pickup is from the job's row to its attempt's: both stand in
-the ledger, by the same clock. Between idle and loaded nothing changes but the backlog.
+the ledger, by the same clock. Between idle and loaded nothing changes but the backlog. Fast calls
+show a worker at the most that it can do, longer ones of uneven length what the order is worth.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import asyncpg
@@ -20,28 +21,44 @@ import asyncpg
 from benchmarks.figures import Figure, percentile
 from benchmarks.stand import Control, Stand
 from penstock_client import Generate, Handle, Penstock
-from penstock_schemas.limits import LimitSetting
+from penstock_schemas.limits import PauseTarget
+
+LaneName = Literal["interactive", "bulk"]
 
 PROVIDER, MODEL = "openai", "openai/gpt-4o-mini"
-_BIG, _OTHER = "big", "other"
+_FLOOD, _BIG, OTHER = "flood", "big", "other"
 _SLOTS, _BULK_SLOTS = 100, 80
-_LATENCY_MS, _SLOW_MS = 50, 60_000
 _ROWS, _SAMPLES, _SAMPLES_FULL, _SLOW_SAMPLES = 100_000, 200, 1_000, 20
 #: Between two of the other workspace's jobs, in seconds: random, so that nothing falls into step.
 _PAUSE_S = (0.01, 0.03)
 #: So many accepted calls end the careful start at a provider whose limits are not known.
 _WARM_UP = 700
-_THROTTLED_ROWS, _THROTTLED_MS, _SPAN_S = 50_000, 100, 8.0
-_THROTTLE = LimitSetting(
-    provider=PROVIDER, scope=f"workspace:{_BIG}", unit="requests", window_s=60, amount=60
-)
+_PAUSE = PauseTarget(provider=PROVIDER, scope=f"workspace:{_FLOOD}")
+#: What pushes settings to an index looks twice a second.
+STEERED_S = 1.5
 
 _STARTED = """
 select extract(epoch from a.started_at - j.created_at) * 1000 as ms
 from penstock.jobs j join penstock.attempts a on a.job_id = j.id and a.number = 1
 where j.id = any($1::uuid[])
 """
-_DONE = "select count(*) from penstock.jobs where workspace = $1 and finished_at is not null"
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """How long calls take: `least_ms`, and an even share of `jitter_ms` more."""
+
+    least_ms: int
+    jitter_ms: int = 0
+
+    @property
+    def name(self) -> str:
+        """As figures name it."""
+        spread = f" to {self.least_ms + self.jitter_ms}" if self.jitter_ms else ""
+        return f"calls of {self.least_ms}{spread} ms"
+
+
+_FAST, _UNEVEN, _SLOW = Calls(50), Calls(125, 250), Calls(60_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,23 +82,43 @@ class Floor:
         while (await self.control.counts(PROVIDER)).get("in_flight", 0) < calls:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
-    async def latency(self, latency_ms: int) -> None:
+    async def take(self, calls: Calls) -> None:
         """How long calls take from now on."""
-        await self.control.tell("latency", provider=PROVIDER, latency_ms=latency_ms)
+        await self.control.tell(
+            "latency",
+            provider=PROVIDER,
+            latency_ms=calls.least_ms,
+            jitter_ms=calls.jitter_ms,
+        )
+
+    async def queue(self, count: int, workspace: str, lane: LaneName) -> None:
+        """Submit so many jobs of a workspace."""
+        await self.penstock.submit_many(_texts(count, workspace, lane))
 
 
 async def measure(stand: Stand, *, full: bool) -> list[Figure]:
-    """Pickups idle, under a backlog of either lane; beside slow calls; beside a throttled flow."""
+    """Pickups idle, under a backlog of either lane, and beside calls of a minute."""
     samples = _SAMPLES_FULL if full else _SAMPLES
-    return [
-        *await _beside_backlog(stand, "bulk", samples),
-        *await _beside_backlog(stand, "interactive", samples),
-        *await _beside_throttled(stand),
-    ]
+    figures: list[Figure] = []
+    async with running_worker(stand, _FLOOD, _BIG, OTHER) as floor:
+        idle = {calls: await _waits(floor, calls, samples) for calls in (_FAST, _UNEVEN)}
+        await floor.queue(_ROWS, _FLOOD, "interactive")
+        figures += await _beside_backlog(floor, idle, f"{_ROWS:,} interactive rows")
+        steering = floor.penstock.ledger.steering
+        await steering.pause(_PAUSE, reason="measured")
+        try:
+            await asyncio.sleep(STEERED_S)
+            await floor.queue(_ROWS, _BIG, "bulk")
+            figures += await _beside_backlog(floor, idle, f"{_ROWS:,} bulk rows")
+            figures += await _beside_slow(floor)
+        finally:
+            await steering.resume(_PAUSE)
+    return figures
 
 
 @asynccontextmanager
-async def _floor(stand: Stand, latency_ms: int) -> AsyncGenerator[Floor]:
+async def running_worker(stand: Stand, *workspaces: str) -> AsyncGenerator[Floor]:
+    """One worker that knows its provider, and these workspaces."""
     await stand.clear()
     connection = await asyncpg.connect(stand.settings.database_url)
     try:
@@ -89,34 +126,30 @@ async def _floor(stand: Stand, latency_ms: int) -> AsyncGenerator[Floor]:
             stand.simulated(PROVIDER, concurrency=_SLOTS) as control,
             stand.client() as penstock,
         ):
-            for workspace in (_BIG, _OTHER):
+            for workspace in workspaces:
                 await penstock.workspaces.create(workspace, monthly_tokens=None)
             floor = Floor(control, penstock, connection)
-            await floor.latency(latency_ms)
-            await _results(await penstock.submit_many(_texts(_WARM_UP, _OTHER, "bulk")))
+            await floor.take(_FAST)
+            await _results(await penstock.submit_many(_texts(_WARM_UP, OTHER, "bulk")))
             yield floor
     finally:
         await connection.close()
 
 
-async def _beside_backlog(stand: Stand, lane: str, samples: int) -> list[Figure]:
-    """Another workspace's single jobs, before and after one has queued 100,000 rows."""
-    async with _floor(stand, _LATENCY_MS) as floor:
-        idle = await _waits(floor, samples)
-        await floor.penstock.submit_many(_texts(_ROWS, _BIG, lane))
-        loaded = await _waits(floor, samples)
-        figures = _compared(idle, loaded, f"{_ROWS:,} {lane} rows")
-        if lane == "bulk":
-            figures += await _beside_slow(floor)
+async def _beside_backlog(floor: Floor, idle: Mapping[Calls, Waits], backlog: str) -> list[Figure]:
+    figures: list[Figure] = []
+    for calls, before in idle.items():
+        after = await _waits(floor, calls, len(before.start_ms))
+        figures += _compared(before, after, f"{backlog}, {calls.name}")
     return figures
 
 
 async def _beside_slow(floor: Floor) -> list[Figure]:
     """All slots that bulk may have are taken by calls of a minute."""
-    await floor.latency(_SLOW_MS)
+    await floor.take(_SLOW)
     await floor.until_in_flight(_BULK_SLOTS)
     jobs: list[UUID] = []
-    for job in _texts(_SLOW_SAMPLES, _OTHER, "interactive"):
+    for job in _texts(_SLOW_SAMPLES, OTHER, "interactive"):
         await asyncio.sleep(random.uniform(*_PAUSE_S))
         jobs.append(UUID((await floor.penstock.submit(job)).job_id))
     await floor.until_in_flight(_BULK_SLOTS + _SLOW_SAMPLES)
@@ -128,41 +161,10 @@ async def _beside_slow(floor: Floor) -> list[Figure]:
     ]
 
 
-async def _beside_throttled(stand: Stand) -> list[Figure]:
-    """A workspace's throughput, before and after another queues much under a small limit."""
-    async with _floor(stand, _THROTTLED_MS) as floor:
-        steering = floor.penstock.ledger.steering
-        await steering.set_limits([_THROTTLE])
-        try:
-            slots_s = 1000 / _THROTTLED_MS * _SLOTS
-            rows = int(slots_s * (3 * _SPAN_S + 10))
-            await floor.penstock.submit_many(_texts(rows, _OTHER, "bulk"))
-            alone = await _rate(floor)
-            await floor.penstock.submit_many(_texts(_THROTTLED_ROWS, _BIG, "bulk"))
-            beside = await _rate(floor)
-            spent = await floor.ledger.fetchval(_DONE, _BIG)
-        finally:
-            await steering.unset_limits(PROVIDER, _THROTTLE.scope)
-    name = f"{_THROTTLED_ROWS:,} rows under 60 a minute"
-    return [
-        _figure("throughput, alone", alone, "/s"),
-        _figure(f"throughput, beside {name}", beside, "/s"),
-        _figure("  beside / alone", beside / alone, "x", goal=0.95, within="at least"),
-        _figure("  jobs of the throttled workspace meanwhile", spent, ""),
-    ]
-
-
-async def _rate(floor: Floor) -> float:
-    """The other workspace's jobs that end in a second, once things have settled."""
-    await asyncio.sleep(1.5)
-    before, began = await floor.ledger.fetchval(_DONE, _OTHER), time.perf_counter()
-    await asyncio.sleep(_SPAN_S)
-    after = await floor.ledger.fetchval(_DONE, _OTHER)
-    return (after - before) / (time.perf_counter() - began)
-
-
-async def _waits(floor: Floor, samples: int) -> Waits:
+async def _waits(floor: Floor, calls: Calls, samples: int) -> Waits:
     """Submit single interactive jobs, whether or not the one before has ended."""
+    await floor.take(calls)
+    await asyncio.sleep(2 * (calls.least_ms + calls.jitter_ms) / 1000)
     took_ms: list[float] = []
     jobs: list[UUID] = []
 
@@ -174,7 +176,7 @@ async def _waits(floor: Floor, samples: int) -> Waits:
         jobs.append(UUID(handle.job_id))
 
     async with asyncio.TaskGroup() as running:
-        for job in _texts(samples, _OTHER, "interactive"):
+        for job in _texts(samples, OTHER, "interactive"):
             running.create_task(run(job))
             await asyncio.sleep(random.uniform(*_PAUSE_S))
     return Waits(await _starts(floor, jobs), took_ms)
@@ -193,33 +195,29 @@ async def _results(handles: Sequence[Handle]) -> None:
             raise RuntimeError(f"a job failed: {result.error}")
 
 
-def _texts(count: int, workspace: str, lane: str) -> list[Generate]:
-    which = "bulk" if lane == "bulk" else "interactive"
+def _texts(count: int, workspace: str, lane: LaneName) -> list[Generate]:
     return [
-        Generate(workspace=workspace, prompt=f"message {n}", model=MODEL, lane=which)
+        Generate(workspace=workspace, prompt=f"message {n}", model=MODEL, lane=lane)
         for n in range(count)
     ]
 
 
 def _compared(idle: Waits, loaded: Waits, backlog: str) -> list[Figure]:
     figures: list[Figure] = []
-    for what, before, after in (
-        ("pickup", idle.start_ms, loaded.start_ms),
-        ("submit to result", idle.result_ms, loaded.result_ms),
+    for what, goal, before, after in (
+        ("pickup", 2.0, idle.start_ms, loaded.start_ms),
+        ("submit to result", None, idle.result_ms, loaded.result_ms),
     ):
-        for share in (0.5, 0.99):
-            name = f"{what}, p{share * 100:.0f}"
-            figures += [
-                _figure(f"{name}, idle", percentile(before, share), "ms"),
-                _figure(f"{name}, beside {backlog}", percentile(after, share), "ms"),
-            ]
-        ratio = percentile(after, 0.99) / percentile(before, 0.99)
-        figures.append(_figure(f"  p99 / idle, {what}, {backlog}", ratio, "x", goal=2))
+        p99, p99_idle = percentile(after, 0.99), percentile(before, 0.99)
+        figures += [
+            _figure(f"{what}, p50, {backlog}", percentile(after, 0.5), "ms"),
+            _figure("  idle", percentile(before, 0.5), "ms"),
+            _figure(f"{what}, p99, {backlog}", p99, "ms"),
+            _figure("  idle", p99_idle, "ms"),
+            _figure("  p99 / idle", p99 / p99_idle, "x", goal=goal),
+        ]
     return figures
 
 
-def _figure(
-    name: str, value: float, unit: str, *, goal: float | None = None, within: str = "at most"
-) -> Figure:
-    side = "at least" if within == "at least" else "at most"
-    return Figure(bench="pickup", name=name, value=value, unit=unit, goal=goal, within=side)
+def _figure(name: str, value: float, unit: str, *, goal: float | None = None) -> Figure:
+    return Figure(bench="pickup", name=name, value=value, unit=unit, goal=goal)

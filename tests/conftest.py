@@ -135,6 +135,13 @@ async def work_for(
                 drain_s=drain_s,
                 handle_signals=False,
             )
-            await running.enter_async_context(in_background(worker))
+            task = await running.enter_async_context(in_background(worker))
+            test = asyncio.current_task()
+
+            def ended(done: asyncio.Task[None]) -> None:
+                if test is not None and not done.cancelled() and done.exception() is not None:
+                    test.cancel("the worker broke")  # its error shows at the end of the test
+
+            task.add_done_callback(ended)
 
         yield start

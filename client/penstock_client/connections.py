@@ -38,6 +38,7 @@ POSTGRES_AWAY: tuple[type[BaseException], ...] = (
     asyncpg.ReadOnlySQLTransactionError,  # a failover under way
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
+    asyncpg.InternalClientError,  # the connection broke in the middle of an operation
 )
 #: Redis was away, is loading, failing over, or out of disk or memory.
 REDIS_AWAY: tuple[type[BaseException], ...] = (RedisError, OSError, TimeoutError)

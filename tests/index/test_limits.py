@@ -145,6 +145,23 @@ async def test_concurrency_comes_back_however_a_lease_ends(
     assert len((await index.claim(10)).leases) == 3
 
 
+async def test_workers_are_woken_when_concurrency_comes_back_to_flows_that_wait(
+    timed: tuple[ProviderIndex, Clock], broker: Broker, redis: ArqRedis
+) -> None:
+    index, _ = timed
+    await index.set_limits([Limit("provider", "concurrency", 0, 1)])
+    await broker.push(new_jobs(2))
+    (lease,) = (await index.claim(10)).leases
+    await index.claim(10)  # the flow waits from now on
+    listening = redis.pubsub(ignore_subscribe_messages=True)
+    await listening.subscribe(index.keys.wake)
+    await listening.get_message(timeout=1)
+    await index.release([Done(lease, "acme", b"")])
+    message = await listening.get_message(timeout=2)
+    await listening.aclose()
+    assert message is not None
+
+
 async def test_every_workspace_has_a_bucket_of_its_own_under_a_rule_for_all(
     timed: tuple[ProviderIndex, Clock], broker: Broker
 ) -> None:

@@ -103,7 +103,7 @@ async def test_execute_last_attempt_fails_with_what_all_of_them_cost() -> None:
 
 async def test_execute_carries_what_was_spent_to_the_next_attempt() -> None:
     settlement, _ = await settled(failure(500), attempt(spent=EARLIER))
-    assert Spent.decode(settlement.spent) == EARLIER
+    assert Spent.decode(settlement.spent) == EARLIER.after(1, f"openai/{MODEL}", "server_error")
 
 
 async def test_execute_does_not_wait_beyond_the_deadline() -> None:
@@ -111,6 +111,14 @@ async def test_execute_does_not_wait_beyond_the_deadline() -> None:
     reply = failure(429, "rate_limit_exceeded", **{"retry-after": "60"})
     settlement, _ = await settled(reply, attempt(deadline=soon))
     assert (settlement.state, settlement.model) == (JobState.QUEUED, NEXT)
+
+
+async def test_execute_tells_of_every_attempt_when_a_job_fails() -> None:
+    spent = EARLIER.after(1, "openai/a", "server_error").after(2, "openai/a", "rate_limited")
+    settlement, _ = await settled(failure(400, message="no"), attempt(number=3, spent=spent))
+    error = result_of(settlement).error
+    assert error is not None
+    assert error.message == "no (attempts: 1 openai/a server_error; 2 openai/a rate_limited)"
 
 
 # Failures on the wire.
@@ -139,7 +147,8 @@ async def test_execute_with_a_lost_answer_is_abandoned_at_its_estimate(error: Ex
     )
     assert settlement.usage == Usage(input_tokens=1000, output_tokens=200, estimated=True)
     assert settlement.cost_usd == cost(1000, 200)
-    assert Spent.decode(settlement.spent) == EARLIER.plus(settlement.usage, settlement.cost_usd)
+    paid = EARLIER.plus(settlement.usage, settlement.cost_usd)
+    assert Spent.decode(settlement.spent) == paid.after(1, f"openai/{MODEL}", "interrupted")
     assert settlement.error_message
 
 

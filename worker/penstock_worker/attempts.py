@@ -18,19 +18,23 @@ from penstock_schemas.usage import NO_USAGE, Usage
 from penstock_worker.leases import Lease
 from penstock_worker.providers.protocol import Repair
 
+#: Failed attempts of a job that are told of at most.
+TRAIL = 20
 _KINDS = frozenset(kind.value for kind in ErrorKind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
-    """What earlier attempts of a job used, and what the next one is told.
+    """What earlier attempts of a job used, how they failed, and what the next one is told.
 
-    `cost_usd` is None once one of them has no known price.
+    `cost_usd` is None once one of them has no known price. `trail` has a few words for each of the
+    last attempts that failed.
     """
 
     usage: Usage = NO_USAGE
     cost_usd: Decimal | None = Decimal(0)
     repair: Repair | None = None
+    trail: tuple[str, ...] = ()
 
     def encode(self) -> str:
         """As JSON, for the job's row."""
@@ -38,6 +42,8 @@ class Spent:
         fields: dict[str, Any] = {"usage": self.usage.model_dump(), "cost_usd": cost}
         if self.repair is not None:
             fields["repair"] = self.repair
+        if self.trail:
+            fields["trail"] = self.trail
         return orjson.dumps(fields).decode()
 
     @classmethod
@@ -51,7 +57,16 @@ class Spent:
             usage=Usage.model_validate(data["usage"]),
             cost_usd=None if cost is None else Decimal(cost),
             repair=Repair(**data["repair"]) if "repair" in data else None,
+            trail=tuple(data.get("trail", ())),
         )
+
+    def after(self, number: int, route: str, what: str) -> Spent:
+        """With how one more attempt failed; only the last ones are kept."""
+        return replace(self, trail=(*self.trail, f"{number} {route} {what}")[-TRAIL:])
+
+    def told(self, message: str) -> str:
+        """The reason why a job ended, with every attempt that failed before."""
+        return f"{message} (attempts: {'; '.join(self.trail)})" if self.trail else message
 
     def plus(self, usage: Usage, cost_usd: Decimal | None) -> Spent:
         """With one more attempt."""
@@ -163,7 +178,8 @@ def _spent(row: Any, lease: Lease, possible_cost: Decimal | None) -> Spent:
     spent = Spent.decode(row["spent"])
     if not row["lost_one"]:
         return spent
-    return spent.plus(estimated_usage(lease), possible_cost)
+    lost = spent.after(row["number"] - 1, row["model"], "lost with its worker")
+    return lost.plus(estimated_usage(lease), possible_cost)
 
 
 def _attempt(row: Any, lease: Lease, possible_cost: Decimal | None, provider: str) -> Attempt:

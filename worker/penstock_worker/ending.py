@@ -79,7 +79,8 @@ def failed(
 ) -> Settlement:
     """The attempt failed: the job waits, moves, or ends, as `outcome` says."""
     usage, cost = _paid(attempt, progress, error)
-    spent = attempt.spent.plus(usage, cost)
+    route = f"{attempt.provider}/{attempt.model}"
+    spent = attempt.spent.plus(usage, cost).after(attempt.number, route, error.kind)
     common: dict[str, Any] = {
         **_identity(attempt),
         **_measured(progress),
@@ -126,7 +127,7 @@ def _without_answer(
 ) -> Result:
     info = ErrorInfo(
         kind=error.kind,
-        message=_with_both_answers(error, attempt.spent.repair),
+        message=_reason(attempt, error),
         provider=error.provider,
         model=attempt.model,
         status=error.status,
@@ -202,6 +203,11 @@ def _repair(error: ProviderError) -> Repair | None:
         return None
     text = _storable(error.text)
     return Repair(text[:_REPAIR_CHARS], error.message) if text else None
+
+
+def _reason(attempt: Attempt, error: ProviderError) -> str:
+    """Why a job ended: its last error, and every attempt that failed before."""
+    return attempt.spent.told(_with_both_answers(error, attempt.spent.repair))
 
 
 def _with_both_answers(error: ProviderError, repair: Repair | None) -> str:

@@ -37,7 +37,9 @@ def ended(row: Any, *, state: JobState, kind: ErrorKind, message: str) -> Ended:
     """The end of a job, from its row, with the cost of its earlier attempts."""
     now = datetime.now(UTC)
     spent = Spent.decode(row["spent"])
-    info = ErrorInfo(kind=kind, message=message, provider=row["provider"], model=row["model"])
+    info = ErrorInfo(
+        kind=kind, message=spent.told(message), provider=row["provider"], model=row["model"]
+    )
     result = Result(
         job_id=JobId(str(row["id"])),
         workspace=WorkspaceId(row["workspace"]),

@@ -55,8 +55,8 @@ class Ledger:
         acquired = await self.pool.acquire(timeout=self.deadline_s)
         try:
             return await acquired.fetch(query(name), *args, timeout=self.deadline_s)
-        except (TimeoutError, asyncio.CancelledError):
-            # A half-open connection would hang again while it is given back.
+        except (TimeoutError, asyncio.CancelledError, asyncpg.InternalClientError):
+            # A half-open or confused connection would hang again while it is given back.
             acquired.terminate()
             raise
         finally:

@@ -11,6 +11,8 @@
 --   weights          hash  ws -> weight             where it is not 1
 --   parked           zset  gate -> ms               gates that flows wait at, by when to look again
 --   w:<gate>         zset  flow -> pass             the flows that wait at a gate
+--   ww:<gate>        zset  workspace -> pass        their workspaces, by whose turn it is
+--   wf:<ws>|<gate>   zset  flow -> pass             and the flows of each
 --   at               hash  flow -> gate             where a flow waits
 --   due              zset  entry place flow -> ms   jobs that wait for a time
 --   leases           zset  id -> expiry in ms
@@ -99,19 +101,60 @@ local function park(flow, ws, tree, gate, wake, flow_pass, ws_pass)
   leave(flow, ws, tree, flow_pass, ws_pass)
   redis.call('HSET', base .. 'at', flow, gate)
   redis.call('ZADD', base .. 'w:' .. gate, ws_pass, flow)
+  redis.call('ZADD', base .. 'ww:' .. gate, ws_pass, ws)
+  redis.call('ZADD', base .. 'wf:' .. ws .. '|' .. gate, flow_pass, flow)
   redis.call('ZADD', base .. 'parked', wake, gate)
 end
 
--- Let up to `most` flows that wait at a gate go on, in the order of their workspaces' passes.
--- Returns how many are left.
-local function unpark(gate, most)
-  local WAITING = base .. 'w:' .. gate
-  for _, flow in ipairs(redis.call('ZRANGE', WAITING, 0, most - 1)) do
-    redis.call('HDEL', base .. 'at', flow)
-    if redis.call('EXISTS', base .. 'q:' .. flow) == 1 then make_ready(flow) end
+-- The pass that a workspace has now, wherever it stands.
+local function pass_of(ws)
+  for _, key in ipairs({ 'iturns', 'bturns', 'tags', 'zturns', 'ztags' }) do
+    local pass = redis.call('ZSCORE', base .. key, ws)
+    if pass then return tonumber(pass) end
   end
-  redis.call('ZREMRANGEBYRANK', WAITING, 0, most - 1)
-  local left = redis.call('ZCARD', WAITING)
+end
+
+-- The workspace whose turn it is among those that wait at a gate, and its pass. Others of its flows
+-- may have been served meanwhile: what it had when it came is raised to what it has now.
+local function next_waiting(gate)
+  for _ = 1, 16 do
+    local head = redis.call('ZRANGE', base .. 'ww:' .. gate, 0, 0, 'WITHSCORES')
+    if not head[1] then return nil end
+    local pass = pass_of(head[1])
+    if not pass or pass <= tonumber(head[2]) then return head[1], head[2] end
+    redis.call('ZADD', base .. 'ww:' .. gate, pass, head[1])
+  end
+end
+
+-- Let up to `most` flows that wait at a gate go on: one of each workspace in turn, then another.
+-- Returns how many workspaces are left.
+local function unpark(gate, most)
+  local gone, again = 0, true
+  while again and gone < most do
+    local back = {}
+    again = false
+    while gone < most do
+      local ws, pass = next_waiting(gate)
+      if not ws then break end
+      local FLOWS = base .. 'wf:' .. ws .. '|' .. gate
+      local flow = redis.call('ZPOPMIN', FLOWS)[1]
+      redis.call('ZREM', base .. 'ww:' .. gate, ws)
+      if flow then
+        redis.call('HDEL', base .. 'at', flow)
+        redis.call('ZREM', base .. 'w:' .. gate, flow)
+        if redis.call('EXISTS', base .. 'q:' .. flow) == 1 then
+          make_ready(flow)
+          gone = gone + 1
+        end
+        if redis.call('EXISTS', FLOWS) == 1 then
+          back[#back + 1], back[#back + 2] = pass, ws
+          again = true
+        end
+      end
+    end
+    if #back > 0 then redis.call('ZADD', base .. 'ww:' .. gate, unpack(back)) end
+  end
+  local left = redis.call('ZCARD', base .. 'ww:' .. gate)
   if left == 0 then redis.call('ZREM', base .. 'parked', gate) end
   return left
 end
@@ -156,22 +199,25 @@ local function parse_record(record)
   }
 end
 
--- Look again at once at a gate that flows wait at.
+-- Look again at once at a gate that flows wait at; whether any do.
 local function look_again(gate)
-  if redis.call('ZSCORE', base .. 'parked', gate) then
-    redis.call('ZADD', base .. 'parked', now_ms(), gate)
-  end
+  if not redis.call('ZSCORE', base .. 'parked', gate) then return false end
+  redis.call('ZADD', base .. 'parked', now_ms(), gate)
+  return true
 end
 
 -- Give back a lease and what it occupied. Every removal from `held` goes through here, and every
--- addition counts what it occupies in the same script, so nothing can leak.
+-- addition counts what it occupies in the same script, so nothing can leak. Returns whether flows
+-- waited for what it occupied.
 local function drop_lease(id, record)
+  local awaited = false
   redis.call('ZREM', base .. 'leases', id)
   redis.call('HDEL', base .. 'held', id)
   for name in string.gmatch(record.occupied, '%Z+') do
     redis.call('HINCRBY', base .. name, 'used', -1)
-    look_again(name)
-    look_again(name .. '|i')
-    look_again(name .. '|b')
+    for _, gate in ipairs({ name, name .. '|i', name .. '|b' }) do
+      awaited = look_again(gate) or awaited
+    end
   end
+  return awaited
 end

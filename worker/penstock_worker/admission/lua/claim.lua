@@ -214,8 +214,8 @@ local function serve(tree, ws, ws_pass, ws_limit, flow, flow_pass, flow_limit)
     redis.call('ZADD', base .. tree .. 'turns', 'XX', ws_pass, ws)
     if SIBLING[tree] then redis.call('ZADD', base .. SIBLING[tree] .. 'turns', 'XX', ws_pass, ws) end
     -- Tags that the virtual time has passed say nothing any more.
-    redis.call('ZREMRANGEBYSCORE', FTAGS .. ws, '-inf', '(' .. flow_pass)
-    redis.call('ZREMRANGEBYSCORE', TAGS, '-inf', '(' .. ws_pass)
+    redis.call('ZREMRANGEBYSCORE', FTAGS .. ws, '-inf', '(' .. flow_time)
+    redis.call('ZREMRANGEBYSCORE', TAGS, '-inf', '(' .. ws_time)
   end
   if gate then
     park(flow, ws, tree, gate, wake == math.huge and '+inf' or wake, flow_pass, ws_pass)

@@ -132,7 +132,8 @@ local function room_at(gate, most)
   if not bucket then return most end
   local room = 1
   if bucket.window == 0 then
-    room = bucket.amount - bucket.used
+    local most_at_once = class == 'b' and math.max(1, bucket.amount * (1 - RESERVE)) or bucket.amount
+    room = most_at_once - bucket.used
   elseif bucket.span then
     room = bucket.amount - bucket.spent
   else

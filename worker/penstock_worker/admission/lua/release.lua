@@ -99,7 +99,7 @@ for at = 4, #ARGV, 9 do
   local record = stored and parse_record(stored)
   local ours = record and record.token == token
   if ours then
-    drop_lease(id, record)
+    if drop_lease(id, record) then woken = true end
     released = released + 1
     local tokens_in, tokens_out = tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7])
     if tokens_in then
@@ -143,6 +143,8 @@ for flow, owing in pairs(owed) do
       moved = redis.call('ZADD', base .. sibling .. 'turns', 'XX', 'INCR', worth, ws) or moved
     end
     if not moved then redis.call('ZADD', TAGS, 'XX', 'INCR', worth, ws) end
+    local gate = redis.call('HGET', base .. 'at', flow)
+    if gate then redis.call('ZADD', base .. 'ww:' .. gate, 'XX', 'INCR', worth, ws) end
     worth = tokens / (WEIGHT[lane] or 1)
     if not redis.call('ZADD', base .. tree .. 'flows:' .. ws, 'XX', 'INCR', worth, flow) then
       redis.call('ZADD', FTAGS .. ws, 'XX', 'INCR', worth, flow)
