@@ -6,9 +6,8 @@ while it is rebuilt; the explanation then says so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -16,16 +15,16 @@ from uuid import UUID
 import orjson
 from arq.connections import ArqRedis
 
-from penstock_client.entries import Entry, Flow, capability_code
-from penstock_client.gates import bucket_of, described, moment
+from penstock_client.gates import GateState, described, recheck
+from penstock_client.index_state import LimitState
+from penstock_client.job_place import JobPlace, look
 from penstock_client.ledger import Ledger
-from penstock_client.presence import ALIVE_S
+from penstock_client.starting import COUNTED_FROM_S, estimated_start
 from penstock_schemas.errors import UnknownJob
 from penstock_schemas.ids import JobId
-from penstock_schemas.keys import ProviderKeys
 from penstock_schemas.status import AttemptState, JobState, Lane
 
-_MINUTE_S = 60
+_ENDS_BY_ITSELF = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.EXPIRED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +35,7 @@ class AttemptSeen:
     state: str
     provider: str
     model: str
+    worker: str
     started_at: datetime
     duration_ms: int | None
     error: str | None
@@ -51,8 +51,13 @@ class JobExplanation:
     `why` is one sentence. While the job waits: `gate` is what keeps its queue (None: its turn),
     `until` when that is looked at again, `place` its place in its own queue of `queued` jobs, from
     1, and `estimated_start` when it may start if things go on as they do, None where that is not
-    known. `notes` are further things to know, as sentences. `routes` are where it may go, best
-    first. `cost_usd` sums up what its attempts cost, None where one of them is not known.
+    known. Where a limit, breaker or credential keeps it, `limit` or `shut` has all of that. `notes`
+    are further things to know, as sentences. `routes` are where it may go, best first. `cost_usd`
+    sums up what its attempts cost, None where one of them is not known.
+
+    While a worker has it, `leased_until` is when others may take it over unless that is renewed.
+    `credential` is what its workspace uses at the provider, None once it has ended. `tokens_used`
+    of `token_budget` (None: without bounds) are its workspace's of this month.
     """
 
     job_id: JobId
@@ -63,11 +68,17 @@ class JobExplanation:
     provider: str
     model: str
     why: str
+    credential: str | None = None
     gate: str | None = None
+    limit: LimitState | None = None
+    shut: GateState | None = None
     until: datetime | None = None
     place: int | None = None
     queued: int | None = None
     estimated_start: datetime | None = None
+    leased_until: datetime | None = None
+    tokens_used: int = 0
+    token_budget: int | None = None
     notes: tuple[str, ...] = ()
     routes: tuple[str, ...] = ()
     attempts: tuple[AttemptSeen, ...] = ()
@@ -93,210 +104,99 @@ async def explain_job(ledger: Ledger, redis: ArqRedis, job_id: JobId) -> JobExpl
         "routes": tuple(orjson.loads(row["routes"])) if row["routes"] else (),
         "attempts": attempts,
         "cost_usd": None if None in costs else sum((c for c in costs if c), Decimal(0)),
+        "tokens_used": row["tokens_used"] or 0 if row["budget_counts"] else 0,
+        "token_budget": row["token_budget"],
     }
     if state.is_terminal:
         return JobExplanation(**common, why=_how_it_ended(row, state, attempts))
-    seen = await _look(redis, row)
+    place = await look(redis, row)
+    common |= {"credential": place.credential, "leased_until": place.leased_until}
+    common["notes"] = _notes(row, place)
     if state is JobState.RUNNING:
-        return JobExplanation(**common, why=_how_it_runs(seen, attempts), notes=_notes(row, seen))
-    return JobExplanation(**common, **_why_it_waits(row, seen), notes=_notes(row, seen))
+        return JobExplanation(**common, why=_how_it_runs(place, attempts))
+    return JobExplanation(**common, **_why_it_waits(row, place))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Seen:
-    """What the index of the job's provider says."""
-
-    now: datetime
-    index: str
-    leased: bool
-    gate: str | None
-    rank: int | None
-    queued: int
-    flows: int
-    workers: int
-    claimed_a_second: float
-    wake: datetime | None = None
-    beside: int = 0
-    details: Mapping[bytes, bytes] | bytes | None = None
-
-
-async def _look(redis: ArqRedis, row: Any) -> _Seen:
-    base = ProviderKeys(row["provider"]).base
-    flow = Flow(row["workspace"], row["lane"], row["model"], row["limit_tag"] or "").name
-    entry = Entry(
-        row["id"],
-        row["input_tokens_est"],
-        row["output_tokens_est"],
-        row["placement_version"],
-        capability_code(row["capability"]),
-    ).pack()
-    commands: Any = redis
-    seconds, micros = await commands.time()
-    minute = seconds // _MINUTE_S
-    async with commands.pipeline(transaction=False) as pipeline:
-        pipeline.hget(f"{base}epoch", "state")
-        pipeline.hexists(f"{base}held", row["id"].bytes)
-        pipeline.hget(f"{base}at", flow)
-        pipeline.zrank(f"{base}q:{flow}", entry)
-        pipeline.zcard(f"{base}q:{flow}")
-        for tree in "ibz":
-            pipeline.zcard(f"{base}{tree}turns")
-        pipeline.zcount(f"{base}workers", (seconds - ALIVE_S) * 1000, "+inf")
-        pipeline.mget(f"{base}pace:{minute}", f"{base}pace:{minute - 1}")
-        pipeline.hkeys(f"{base}paused")
-        pipeline.hgetall(f"{base}shut")
-        pipeline.hget(f"{base}credentials", row["workspace"])
-        found: list[Any] = await pipeline.execute()
-    index, leased, at, rank, queued, *turns, workers, pace, paused, shut, credential = found
-    gate = _gate(row, at, paused, shut, (credential or b"platform").decode())
-    claimed = sum(int(count or 0) for count in pace)
-    seen: dict[str, Any] = {
-        "now": datetime.fromtimestamp(seconds + micros / 1e6, UTC),
-        "index": (index or b"").decode(),
-        "leased": bool(leased),
-        "gate": gate,
-        "rank": rank,
-        "queued": queued,
-        "flows": sum(turns),
-        "workers": workers,
-        "claimed_a_second": claimed / (_MINUTE_S + seconds % _MINUTE_S),
-    }
-    if gate is None:
-        return _Seen(**seen)
-    async with commands.pipeline(transaction=False) as pipeline:
-        pipeline.zscore(f"{base}parked", gate)
-        pipeline.zcard(f"{base}w:{gate}")
-        if gate.startswith("pause:"):
-            pipeline.hget(f"{base}paused", gate.removeprefix("pause:"))
-        else:
-            pipeline.hgetall(f"{base}{bucket_of(gate)}")
-        wake, beside, details = await pipeline.execute()
-    return _Seen(**seen, wake=moment(wake), beside=beside, details=details)
-
-
-def _gate(
-    row: Any, at: bytes | None, paused: list[bytes], shut: Mapping[bytes, bytes], credential: str
-) -> str | None:
-    """What keeps the job's queue; a queue that nobody has looked at yet is kept all the same."""
-    model = row["model"]
-    scopes = ("provider", f"lane:{row['lane']}", f"workspace:{row['workspace']}")
-    for scope in (*scopes, f"model:{model}", f"tag:{row['limit_tag']}"):
-        if scope.encode() in paused:
-            return f"pause:{scope}"
-    if at is not None:
-        return at.decode()
-    gates = (f"model:{model}", f"credential:{credential}", f"access:{credential}/{model}")
-    return next((f"gate:{gate}" for gate in gates if gate.encode() in shut), None)
-
-
-def _why_it_waits(row: Any, seen: _Seen) -> dict[str, Any]:
-    place: dict[str, Any] = {
-        "place": None if seen.rank is None else seen.rank + 1,
-        "queued": seen.queued,
-    }
+def _why_it_waits(row: Any, place: JobPlace) -> dict[str, Any]:
     if row["state"] == JobState.BLOCKED:
         return {"why": "it waits for other jobs to finish first"}
-    if seen.index != "open":
-        state = seen.index or "empty"
+    if place.index != "open":
+        state = place.index or "empty"
         return {"why": f"the index of {row['provider']} is {state}: a steward opens it again"}
-    if row["available_at"] and row["available_at"] > seen.now:
+    if row["available_at"] and row["available_at"] > place.now:
         why = f"it waits to be tried again after {row['last_error'] or 'a failure'}"
         return {"why": why, "until": row["available_at"], "estimated_start": row["available_at"]}
-    if seen.rank is None and not seen.leased:
+    if place.leased:
+        return {"why": "a worker has claimed it and is about to start it"}
+    if place.leased_until is not None:
+        return {"why": "its worker is gone: the next claim takes it back"}
+    if place.rank is None:
         return {"why": "it is not in the index yet: a steward puts it there within a minute or two"}
-    if seen.gate is not None:
-        told = f"its queue is kept by {described(seen.gate)}{_details(seen)}"
-        start = _start_at_gate(row, seen)
-        return {
-            **place,
-            "why": told,
-            "gate": seen.gate,
-            "until": seen.wake,
-            "estimated_start": start,
-        }
-    return {**place, "why": _turn(row, seen), "estimated_start": _start_by_turn(seen)}
+    start = estimated_start(
+        place, input_tokens=row["input_tokens_est"], output_tokens=row["output_tokens_est"]
+    )
+    told: dict[str, Any] = {"place": place.rank + 1, "queued": place.queued}
+    told["estimated_start"] = start if place.workers else None
+    if place.gate is None:
+        return {**told, "why": _turn(row, place)}
+    why = f"its queue is kept by {described(place.gate)}{_details(place)}"
+    kept = {"gate": place.gate, "limit": place.limit, "shut": place.shut, "until": place.until}
+    return {**told, **kept, "why": why}
 
 
-def _turn(row: Any, seen: _Seen) -> str:
-    if not seen.workers:
+def _turn(row: Any, place: JobPlace) -> str:
+    if not place.workers:
         return f"no worker of {row['provider']} is running"
-    if seen.leased:
-        return "a worker has claimed it and is about to start it"
-    others = max(0, seen.flows - 1)
+    others = max(0, place.workspaces - 1)
     told = f", with {others} other workspace{'s' if others != 1 else ''} in turn" if others else ""
     return f"it waits for its turn and a free slot{told}"
 
 
-def _details(seen: _Seen) -> str:
-    fields = seen.details
-    if isinstance(fields, bytes):
-        return f": {fields.decode(errors='replace')}" if fields else ""
-    if not fields:
-        return ""
-    if reason := fields.get(b"reason"):
-        return f": {reason.decode(errors='replace')}"
-    if b"amount" not in fields:
-        return ""
-    amount, source = fields[b"amount"].decode(), fields.get(b"source", b"").decode()
-    share = float(fields.get(b"factor", b"1"))
-    told = f", of which {share:.0%} is used now" if share < 0.995 else ""
-    return f": {amount}, {source}{told}"
+def _details(place: JobPlace) -> str:
+    if place.limit is not None:
+        return f": {place.limit.amount}, {place.limit.source}{_use(place.limit)}"
+    reason = place.shut.reason if place.shut is not None else place.reason
+    return f": {reason}" if reason else ""
 
 
-def _start_at_gate(row: Any, seen: _Seen) -> datetime | None:
-    """When the gate opens, and the jobs before it have gone at the limit's pace."""
-    fields = seen.details
-    if seen.wake is None or seen.gate is None:
-        return None
-    start = max(seen.wake, seen.now)
-    if isinstance(fields, Mapping) and b"amount" in fields and seen.gate.startswith("b:"):
-        unit, _, window_ms = bucket_of(seen.gate).rpartition("|")[2].partition("/")
-        each = {
-            "requests": 1,
-            "input_tokens": row["input_tokens_est"],
-            "output_tokens": row["output_tokens_est"],
-        }.get(unit, float(fields.get(b"each", b"1")))
-        pace = float(fields[b"amount"]) * float(fields.get(b"factor", b"1"))
-        ahead = (seen.rank or 0) * max(1, seen.beside)
-        return start + timedelta(milliseconds=ahead * each * float(window_ms) / pace)
-    return start
+def _use(limit: LimitState) -> str:
+    told = f", of which {limit.share:.0%} is used now" if limit.share < 0.995 else ""
+    if limit.used is None:
+        return told
+    when = "are used up" if limit.window_s >= COUNTED_FROM_S else "run now"
+    return f"{told}, {limit.used} {when}"
 
 
-def _start_by_turn(seen: _Seen) -> datetime | None:
-    """After the jobs before it, at the pace of the last minutes; None where nothing moves."""
-    if not seen.workers or not seen.claimed_a_second or seen.rank is None:
-        return None
-    ahead = seen.rank * max(1, seen.flows)
-    return seen.now + timedelta(seconds=ahead / seen.claimed_a_second)
-
-
-def _how_it_runs(seen: _Seen, attempts: tuple[AttemptSeen, ...]) -> str:
+def _how_it_runs(place: JobPlace, attempts: tuple[AttemptSeen, ...]) -> str:
     if not attempts:
         return "a worker is starting it"
     last = attempts[-1]
-    if not seen.leased:
+    if not place.leased:
         return "its worker is gone or Redis was: it runs again once its lease has passed"
-    running_s = (seen.now - last.started_at).total_seconds()
-    return f"attempt {last.number} runs at {last.provider}/{last.model} for {running_s:.1f} s"
+    running_s = (place.now - last.started_at).total_seconds()
+    where = f"at {last.provider}/{last.model}, by worker {last.worker}"
+    return f"attempt {last.number} runs {where}, for {running_s:.1f} s"
 
 
 def _how_it_ended(row: Any, state: JobState, attempts: tuple[AttemptSeen, ...]) -> str:
     when = row["finished_at"].strftime("%Y-%m-%d %H:%M:%S")
     tries = f"after {len(attempts)} attempt{'s' if len(attempts) != 1 else ''}"
     reason = f": {row['last_error']}" if state is not JobState.SUCCEEDED else ""
-    return f"it {state.label} at {when} {tries}{reason}"
+    verb = state.label if state in _ENDS_BY_ITSELF else f"was {state.label}"
+    return f"it {verb} at {when} {tries}{reason}"
 
 
-def _notes(row: Any, seen: _Seen) -> tuple[str, ...]:
+def _notes(row: Any, place: JobPlace) -> tuple[str, ...]:
     found: list[str] = []
-    budget = row["token_budget"]
-    if budget is not None and row["budget_counts"] and row["tokens_used"] >= budget:
+    budget, used = row["token_budget"], row["tokens_used"] or 0
+    if budget is not None and row["budget_counts"] and used >= budget:
         found.append(
-            f"workspace {row['workspace']} has used {row['tokens_used']:,} of its {budget:,} "
+            f"workspace {row['workspace']} has used {used:,} of its {budget:,} "
             "tokens of this month: the job fails when its turn comes"
         )
-    if not seen.workers and row["state"] != JobState.RUNNING:
-        found.append(f"start a worker: penstock worker --provider {row['provider']}")
+    if row["state"] != JobState.RUNNING:
+        found += _who_could_run_it(row, place)
+        found += _about_gate(row, place)
     if row["wait_until"]:
         found.append(
             f"at {row['wait_until']:%H:%M:%S} it takes its next route or fails: max_queue_wait_s"
@@ -306,6 +206,37 @@ def _notes(row: Any, seen: _Seen) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _who_could_run_it(row: Any, place: JobPlace) -> list[str]:
+    provider = row["provider"]
+    if not place.workers:
+        start = f"start a worker: penstock worker --provider {provider}"
+        if place.worker_seen is None:
+            return [start]
+        return [f"the last worker was seen at {place.worker_seen:%Y-%m-%d %H:%M:%S}", start]
+    if place.turn is None or place.gate is not None:
+        return []
+    whose = f"{row['workspace']} is number {place.turn + 1} of {place.workspaces} workspaces"
+    return [f"{whose} in turn; {place.running:,} jobs run at {provider}"]
+
+
+def _about_gate(row: Any, place: JobPlace) -> list[str]:
+    shut, limit = place.shut, place.limit
+    found: list[str] = []
+    if shut is not None:
+        since = f"shut since {shut.since:%Y-%m-%d %H:%M:%S}" if shut.since else "shut"
+        calls = "1 call is" if shut.probes == 1 else f"{shut.probes} calls are"
+        trying = f", {calls} trying it" if shut.probes else ""
+        found.append(f"{since}{trying}; tried at once: {recheck(row['provider'], shut.name)}")
+    if limit is not None and limit.refused and limit.refused_at:
+        found.append(
+            f"{row['provider']} has refused {limit.refused:,} calls at this limit, "
+            f"the last at {limit.refused_at:%Y-%m-%d %H:%M:%S}"
+        )
+    if place.beside > 1:
+        found.append(f"other queues that wait at the same gate: {place.beside - 1:,}")
+    return found
+
+
 def _attempt(record: Any) -> AttemptSeen:
     kind, message = record["error_kind"], record["error_message"]
     return AttemptSeen(
@@ -313,6 +244,7 @@ def _attempt(record: Any) -> AttemptSeen:
         state=AttemptState(record["state"]).label,
         provider=record["provider"],
         model=record["model"],
+        worker=record["worker"],
         started_at=record["started_at"],
         duration_ms=record["duration_ms"],
         error=f"{kind}: {message}" if kind and message else kind,

@@ -63,14 +63,15 @@ async def read_gates(redis: ArqRedis, providers: Sequence[str]) -> list[GateStat
         details: list[Any] = await pipeline.execute()
     now_ms = seconds * 1000 + micros // 1000
     return [
-        _gate(place, details[2 * at], waiting=details[2 * at + 1], now_ms=now_ms)
+        gate_state(place, details[2 * at], waiting=details[2 * at + 1], now_ms=now_ms)
         for at, place in enumerate(found)
     ]
 
 
-def _gate(
+def gate_state(
     place: tuple[str, str, int], fields: Mapping[bytes, bytes], *, waiting: int, now_ms: int
 ) -> GateState:
+    """A gate from its hash. `place`: provider, name, and ms from which it lets calls try it."""
     provider, name, from_ms = place
     state = fields.get(b"state", b"open").decode()
     return GateState(
@@ -101,6 +102,16 @@ async def restore_gate(redis: ArqRedis, provider: str, gate: str) -> bool:
     """Let everything through a gate; False when it is not shut."""
     keys = ProviderKeys(provider)
     return bool(await client_script("gate")(redis, keys.epoch, ["restore", keys.wake, gate]))
+
+
+def recheck(provider: str, gate: str) -> str:
+    """The command that has a gate tried at once; `gate` is the name of a `GateState`."""
+    kind, _, name = gate.partition(":")
+    if kind == "access":
+        credential, _, model = name.partition("/")
+        return f"penstock providers check {provider} --credential {credential} --model {model}"
+    option = "--model" if kind == "model" else "--credential"
+    return f"penstock providers check {provider} {option} {name}"
 
 
 def described(gate: str) -> str:

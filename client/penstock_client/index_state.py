@@ -7,13 +7,14 @@ lose it at any time, and then says nothing until it is rebuilt.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from arq.connections import ArqRedis
 
 from penstock_schemas.keys import ProviderKeys
+from penstock_schemas.limits import EACH
 
 _Hash = Mapping[bytes, bytes]
 
@@ -48,7 +49,9 @@ class LimitState:
 
 
 @dataclass(frozen=True, slots=True)
-class _Bucket:
+class Bucket:
+    """The bucket of one limit at a provider; `window_ms` is 0 for concurrency."""
+
     provider: str
     scope: str
     unit: str
@@ -56,8 +59,22 @@ class _Bucket:
 
     @property
     def key(self) -> str:
+        """Its key in the provider's index, without the index's prefix."""
         word = f"{self.unit}/{self.window_ms}"
         return f"b:{self.scope}|{word}"
+
+    @property
+    def general(self) -> Bucket:
+        """The bucket that has its amount where its own name has no limit: that of `*`."""
+        kind, named, _ = self.scope.partition(":")
+        return replace(self, scope=f"{kind}:{EACH}") if named else self
+
+    @classmethod
+    def parse(cls, provider: str, key: str) -> Bucket | None:
+        """Read a key as `key` writes it; None where it is of no limit, as of a slow start."""
+        name, _, word = key.removeprefix("b:").rpartition("|")
+        unit, _, window_ms = word.partition("/")
+        return cls(provider, name, unit, int(window_ms)) if name and window_ms.isdigit() else None
 
 
 async def read_limits(redis: ArqRedis, providers: Sequence[str]) -> list[LimitState]:
@@ -89,16 +106,16 @@ async def read_limits(redis: ArqRedis, providers: Sequence[str]) -> list[LimitSt
     return [state for state in states if state is not None]
 
 
-def buckets_of(provider: str, rules: _Hash) -> list[_Bucket]:
+def buckets_of(provider: str, rules: _Hash) -> list[Bucket]:
     """The buckets that a provider's rules name: scope -> words `unit/window in ms`."""
     return [
-        _Bucket(provider, scope.decode(), unit, int(window_ms))
+        Bucket(provider, scope.decode(), unit, int(window_ms))
         for scope, words in sorted(rules.items())
         for unit, _, window_ms in (word.partition("/") for word in words.decode().split())
     ]
 
 
-def state_of(bucket: _Bucket, fields: _Hash, *, waiting: int, now_s: int) -> LimitState | None:
+def state_of(bucket: Bucket, fields: _Hash, *, waiting: int, now_s: int) -> LimitState | None:
     """A limit from the hash of its bucket; None where that has no amount."""
     amount = _number(fields, b"amount")
     if amount <= 0:
@@ -119,7 +136,7 @@ def state_of(bucket: _Bucket, fields: _Hash, *, waiting: int, now_s: int) -> Lim
     )
 
 
-def _used(bucket: _Bucket, fields: _Hash, now_s: int) -> int | None:
+def _used(bucket: Bucket, fields: _Hash, now_s: int) -> int | None:
     if bucket.window_ms == 0:
         return _number(fields, b"used")
     if b"span" not in fields:

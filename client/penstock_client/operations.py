@@ -68,6 +68,12 @@ class Operations:
         counts = {name: await self._live(name) for name in live}
         return await _reached(self._overviews(names, counts))
 
+    async def provider(self, name: str) -> ProviderOverview:
+        """One provider of the catalogue; raises UnknownProvider."""
+        known = self._catalog.provider(name).name
+        (found,) = await _reached(self._overviews([known], {known: await self._live(known)}))
+        return found
+
     async def try_gate(self, provider: str, gate: str) -> bool:
         """Let calls try a gate that is shut at once; False when it is not shut.
 

@@ -88,6 +88,15 @@ def test_jobs_without_a_worker_name_the_command() -> None:
     assert check.remedy == "run `penstock worker --provider openai`"
 
 
+def test_a_pause_is_a_warning_with_its_reason(run, servers, empty: object) -> None:
+    run("pause", "--provider", "openai", "--reason", "maintenance")
+    report = orjson.loads(run("doctor", "--json").out)
+    (check,) = [check for check in report["checks"] if check["name"] == "pause"]
+    assert check["status"] == "warn"
+    assert check["found"].startswith("openai since ") and check["found"].endswith(": maintenance")
+    assert "`penstock resume`" in check["remedy"]
+
+
 def test_keys_are_named_and_never_shown() -> None:
     checks = judge_keys({"OPENAI_API_KEY": "sk-secret"}, catalog(), live={"anthropic"})
     by_name = {check.name: check for check in checks}

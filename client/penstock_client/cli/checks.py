@@ -27,6 +27,7 @@ from penstock_client.cli.provider_checks import (
     judge_indexes,
     judge_keys,
     judge_limits,
+    judge_pauses,
     judge_steward,
     judge_workers,
     read_providers,
@@ -75,6 +76,7 @@ async def all_checks() -> list[Check]:
             checks += judge_workers(found)
             names = [state.provider for state in found.providers]
             checks += judge_gates(await read_gates(redis, names))
+            checks += judge_pauses(await ledger.steering.pauses())
             checks += judge_limits(await read_limits(redis, names))
             live = {state.provider for state in found.providers if state.live}
             checks += judge_keys(_variables(), known, live=live)

@@ -52,6 +52,8 @@ def _print(found: JobExplanation) -> None:
     )
     if found.place is not None:
         typer.echo(f"number {found.place:,} of {found.queued:,} in its queue")
+    if found.credential is not None:
+        typer.echo(f"with credential {found.credential}{_lease(found)}")
     if found.until is not None:
         typer.echo(f"looked at again at {shown_time(found.until)}")
     if found.estimated_start is not None:
@@ -59,12 +61,22 @@ def _print(found: JobExplanation) -> None:
     here = f"{found.provider}/{found.model}"
     if here in found.routes and (left := found.routes[found.routes.index(here) + 1 :]):
         typer.echo(f"other routes: {', '.join(left)}")
+    if found.token_budget is not None and found.tokens_used < found.token_budget:
+        typer.echo(
+            f"{found.workspace} has used {found.tokens_used:,} of its {found.token_budget:,} "
+            "tokens this month"
+        )
     for note in found.notes:
         typer.echo(note)
     if found.attempts:
         typer.echo(f"attempts so far, {shown_cost(found.cost_usd)}:")
         header = ("#", "STATE", "MODEL", "STARTED", "TOOK", "IN", "OUT", "COST", "ERROR")
         print_table(header, [_attempt_as_row(attempt) for attempt in found.attempts])
+
+
+def _lease(found: JobExplanation) -> str:
+    until = found.leased_until
+    return f", leased until {shown_time(until)} unless that is renewed" if until else ""
 
 
 def _attempt_as_row(attempt: AttemptSeen) -> tuple[str, ...]:

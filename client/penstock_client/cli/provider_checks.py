@@ -9,10 +9,9 @@ from uuid import UUID
 
 from arq.connections import ArqRedis
 
-from penstock_client.cli.providers import recheck
-from penstock_client.gates import GateState
+from penstock_client.gates import GateState, recheck
 from penstock_client.index_state import LimitState
-from penstock_client.ledger import Ledger
+from penstock_client.ledger import Ledger, Pause
 from penstock_schemas.catalog import Catalog
 from penstock_schemas.keys import STEWARD, ProviderKeys
 
@@ -133,6 +132,20 @@ def judge_gates(gates: Sequence[GateState]) -> list[Check]:
         remedy = f"solve it, then `{recheck(gate.provider, gate.name)}`"
         checks.append(Check(f"gate {gate.provider}", "warn", told, remedy))
     return checks
+
+
+def judge_pauses(pauses: Sequence[Pause]) -> list[Check]:
+    """One line for each pause: who forgets one wonders later why nothing starts."""
+    return [
+        Check(
+            "pause",
+            "warn",
+            f"{pause.target.shown} since {pause.since:%Y-%m-%d %H:%M:%S}: "
+            f"{pause.reason or 'no reason given'}",
+            "once it is over, `penstock resume` with the options of `penstock pause`",
+        )
+        for pause in pauses
+    ]
 
 
 def judge_limits(limits: Sequence[LimitState]) -> list[Check]:

@@ -11,6 +11,7 @@ from penstock_client.cli.printing import print_json, print_table, shown_time
 from penstock_client.cli.running import connected, run
 
 if TYPE_CHECKING:
+    from penstock_client.index_state import LimitState
     from penstock_client.operations import ProviderOverview
 
 Provider = Annotated[str, typer.Argument(metavar="PROVIDER", help="As in the catalogue.")]
@@ -25,7 +26,7 @@ PLATFORM = "platform"
 
 
 def register(app: typer.Typer) -> None:
-    """Adds `penstock providers` with `list`, `check` and `restore`."""
+    """Adds `penstock providers` with `list`, `show`, `check` and `restore`."""
     group = typer.Typer(
         invoke_without_command=True,
         rich_markup_mode=None,
@@ -33,6 +34,7 @@ def register(app: typer.Typer) -> None:
     )
     group.callback()(providers)
     group.command("list", epilog="Example: penstock providers list --all")(list_providers)
+    group.command("show", epilog="Example: penstock providers show openai")(show)
     group.command("check", epilog="Example: penstock providers check openai --credential platform")(
         check
     )
@@ -67,6 +69,24 @@ def list_providers(
     print_table(header, [_as_row(state) for state in found])
     for line in _troubles(found):
         typer.echo(line)
+
+
+def show(provider: Provider, json: Json = False) -> None:
+    """Show one provider: workers, jobs, what keeps them, and each of its limits."""
+    found = run(_overview(provider))
+    if json:
+        print_json(_as_json(found))
+        return
+    workers = f"{found.workers} worker{'s' if found.workers != 1 else ''}"
+    jobs = f"{_shown_jobs(found)} jobs, {found.running:,} running, {found.retrying:,} retrying"
+    typer.echo(f"{found.provider}: index {found.index or 'missing'}, {workers}, {jobs}")
+    for line in _troubles([found]):
+        typer.echo(line)
+    if not found.limits:
+        typer.echo("no limit is known")
+        return
+    header = ("SCOPE", "LIMIT", "AMOUNT", "SOURCE", "SHARE", "USED", "WAITING", "REFUSED")
+    print_table(header, [_limit_as_row(limit) for limit in found.limits])
 
 
 def check(provider: Provider, credential: Credential = None, model: ModelName = None) -> None:
@@ -104,6 +124,11 @@ async def _overviews() -> list[ProviderOverview]:
         return await penstock.operations.providers()
 
 
+async def _overview(provider: str) -> ProviderOverview:
+    async with connected() as penstock:
+        return await penstock.operations.provider(provider)
+
+
 async def _try(provider: str, gate: str) -> bool:
     async with connected() as penstock:
         return await penstock.operations.try_gate(provider, gate)
@@ -121,14 +146,38 @@ def _as_row(state: ProviderOverview) -> tuple[str, ...]:
         state.provider,
         state.index or "-",
         str(state.workers),
-        f"{state.jobs:,}",
+        _shown_jobs(state),
         f"{state.running:,}",
         f"{state.retrying:,}",
         limits if state.limits else "-",
     )
 
 
+def _shown_jobs(state: ProviderOverview) -> str:
+    from penstock_client.operations import COUNTED_JOBS
+
+    return f"{state.jobs:,}" + ("+" if state.jobs >= COUNTED_JOBS else "")
+
+
+def _limit_as_row(limit: LimitState) -> tuple[str, ...]:
+    from penstock_schemas.limits import limit_word
+
+    refused = f"{limit.refused:,}, last {shown_time(limit.refused_at)}"
+    return (
+        limit.scope,
+        limit_word(limit.unit, limit.window_s),
+        f"{limit.amount:,}",
+        limit.source,
+        f"{limit.share:.0%}",
+        "-" if limit.used is None else f"{limit.used:,}",
+        f"{limit.waiting:,}",
+        refused if limit.refused else "-",
+    )
+
+
 def _troubles(found: list[ProviderOverview]) -> list[str]:
+    from penstock_client.gates import recheck
+
     lines: list[str] = []
     for state in found:
         for scope, reason in state.pauses.items():
@@ -146,16 +195,6 @@ def _troubles(found: list[ProviderOverview]) -> list[str]:
             command = f"penstock worker --provider {state.provider}"
             lines.append(f"{state.provider}: jobs wait and no worker is running: `{command}`")
     return lines
-
-
-def recheck(provider: str, gate: str) -> str:
-    """The command that has a gate tried at once."""
-    kind, _, name = gate.partition(":")
-    if kind == "access":
-        credential, _, model = name.partition("/")
-        return f"penstock providers check {provider} --credential {credential} --model {model}"
-    option = "--model" if kind == "model" else "--credential"
-    return f"penstock providers check {provider} {option} {name}"
 
 
 def _as_json(state: ProviderOverview) -> dict[str, object]:
