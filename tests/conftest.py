@@ -66,7 +66,9 @@ async def empty(settings: Settings) -> Settings:
     connection = await asyncpg.connect(settings.require_database())
     await connection.execute(
         "truncate penstock.jobs, penstock.payloads, penstock.answers, penstock.attempts, "
-        "penstock.submissions, penstock.llm_configs, penstock.workspaces, "
+        "penstock.submissions, penstock.llm_configs, penstock.llm_configurations, "
+        "penstock.provider_keys, penstock.sealing_keys, penstock.api_tokens, "
+        "penstock.usage_hours, penstock.workspaces, "
         "penstock.limits, penstock.pauses"
     )
     await connection.close()

@@ -38,6 +38,7 @@ from penstock_client.connections import (
 from penstock_client.explaining import JobExplanation
 from penstock_client.ledger import CacheUse, JobRow, Ledger, NewJob
 from penstock_client.mapping import Mapping
+from penstock_client.metering import Metering
 from penstock_client.operations import Operations
 from penstock_client.presence import Presence
 from penstock_client.prompt_cache import priced

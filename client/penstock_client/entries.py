@@ -14,23 +14,25 @@ _LARGEST = 2**32 - 1
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """Jobs that share a queue and take turns as one: same workspace, lane, model and limit tag."""
+    """Jobs that share a queue and take turns as one: these are the same for all of them."""
 
     workspace: str
     lane: int
     model: str
     tag: str = ""
+    configuration: str = "default"
 
     @property
     def name(self) -> str:
         """The flow's name in the index."""
-        return f"{self.workspace}|{self.lane}|{self.tag}|{self.model}"
+        parts = (self.workspace, str(self.lane), self.tag, self.configuration, self.model)
+        return "|".join(parts)
 
     @classmethod
     def parse(cls, name: str) -> Flow:
         """Read a flow's name."""
-        workspace, lane, tag, model = name.split("|", 3)
-        return cls(workspace, int(lane), model, tag)
+        workspace, lane, tag, configuration, model = name.split("|", 4)
+        return cls(workspace, int(lane), model, tag, configuration)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from arq.connections import ArqRedis
 from penstock_client.entries import Entry, Flow, capability_code
 from penstock_client.gates import GateState, bucket_of, gate_state, moment
 from penstock_client.index_state import Bucket, LimitState, state_of
+from penstock_client.ledger import flow_of
 from penstock_client.presence import ALIVE_S
 from penstock_schemas.keys import ProviderKeys
 
@@ -68,7 +69,7 @@ class JobPlace:
 async def look(redis: ArqRedis, row: Any) -> JobPlace:
     """Look for a job, a row of `explain_job.sql`; raises redis errors."""
     keys = ProviderKeys(row["provider"])
-    base, flow = keys.base, _flow(row).name
+    base, flow = keys.base, flow_of(row).name
     commands: Any = redis
     seconds, micros = await commands.time()
     minute = seconds // _MINUTE_S
@@ -106,7 +107,7 @@ async def look(redis: ArqRedis, row: Any) -> JobPlace:
         running=running,
         claimed_a_second=sum(int(count or 0) for count in pace) / (_MINUTE_S + seconds % _MINUTE_S),
     )
-    gate = gate_that_keeps(_flow(row), at=at, paused=paused, shut=shut, credential=credential)
+    gate = gate_that_keeps(flow_of(row), at=at, paused=paused, shut=shut, credential=credential)
     return place if gate is None else await _with_gate(redis, row["provider"], gate, place)
 
 
@@ -169,8 +170,8 @@ def _filled(own: Mapping[bytes, bytes], general: Mapping[bytes, bytes]) -> dict[
 
 
 def _at_limit(place: JobPlace, bucket: Bucket, fields: Mapping[bytes, bytes]) -> JobPlace:
-    now_s = int(place.now.timestamp())
-    limit = state_of(bucket, fields, waiting=place.beside, now_s=now_s)
+    now_ms = int(place.now.timestamp() * 1000)
+    limit = state_of(bucket, fields, waiting=place.beside, now_ms=now_ms)
     return replace(place, limit=limit, each=float(fields.get(b"each", b"1")))
 
 
@@ -186,10 +187,6 @@ def _at_shut(
     tried_ms, now_ms = int(float(from_ms)), int(place.now.timestamp() * 1000)
     shut = gate_state((*where, tried_ms), fields, waiting=place.beside, now_ms=now_ms)
     return replace(place, shut=shut, until=place.until or shut.tried_from)
-
-
-def _flow(row: Any) -> Flow:
-    return Flow(row["workspace"], row["lane"], row["model"], row["limit_tag"] or "")
 
 
 def _entry(row: Any) -> bytes:

@@ -30,6 +30,7 @@ from penstock_schemas.messages import Message, Tool, ToolChoice
 Tag = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
 #: Part of a flow's name in the index.
 LimitTag = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,62}$")]
+Description = Annotated[str, StringConstraints(max_length=2000, pattern=r"^[^\x00]*$")]
 IdempotencyKey = Annotated[
     str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00]+$")
 ]
@@ -102,7 +103,7 @@ class JobFields(BaseModel):
     step: Tag | None = None
     agent: Tag | None = None
     task_type: Tag | None = None
-    task_description: str | None = None
+    task_description: Description | None = None
     session_key: Tag | None = None
     metadata: dict[str, str] = Field(default_factory=dict)
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 #: Bumped when the meaning of a key changes, so that two versions never share an index.
-PREFIX = "ps2"
+PREFIX = "ps3"
 
 #: String: the name of the steward on duty, for as long as it says so.
 STEWARD = f"{PREFIX}:steward"
+#: Sorted set: the totals of usage that metrics have told, so that none is ever seen to fall.
+TOTALS = f"{PREFIX}:totals"
 
 
 @dataclass(frozen=True, slots=True)

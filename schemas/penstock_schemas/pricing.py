@@ -6,6 +6,7 @@ by strategy for the estimate that it compares, and reports for what prompt cachi
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from decimal import Decimal
 
 from penstock_schemas.catalog import Model
@@ -34,6 +35,28 @@ def estimate_usd(model: Model, input_tokens: int, output_tokens: int) -> Decimal
     """The cost of so many tokens in US dollars with nothing cached, or None if unknown."""
     given, taken = model.input_usd_per_mtok, model.output_usd_per_mtok
     return _sum_usd(model, (input_tokens, given), (output_tokens, taken))
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPrices:
+    """The most that one token of a model costs, in and out, in US dollars; None is unknown."""
+
+    input_usd: Decimal | None
+    output_usd: Decimal | None
+
+
+UNPRICED = TokenPrices(None, None)
+
+
+def token_prices(model: Model) -> TokenPrices:
+    """What a call reserves for each token: input may all be written to the provider's cache."""
+    given, taken = model.input_usd_per_mtok, model.output_usd_per_mtok
+    if given is None:
+        return UNPRICED
+    dearest = max(given, model.cache_write_usd_per_mtok or Decimal(0))
+    none_out = model.kind == "embedding" and taken is None
+    taken = Decimal(0) if none_out else taken
+    return TokenPrices(dearest / _MTOK, None if taken is None else taken / _MTOK)
 
 
 def cache_saved_usd(model: Model, usage: Usage) -> Decimal | None:

@@ -45,9 +45,7 @@ def ended(workspace: str, settings: Settings) -> Ended:
 async def _end(settings: Settings, job: NewJob, kind: ErrorKind | None) -> None:
     ledger = await Ledger.connect(settings)
     await ledger.submit([job])
-    await open_attempts(
-        ledger, [lease_of(job, 1)], provider=PROVIDER, worker="w", possible_cost=[None]
-    )
+    await open_attempts(ledger, [lease_of(job, 1)], provider=PROVIDER, worker="w")
     failed: dict[str, Any] = {"attempt_state": AttemptState.FAILED, "state": JobState.FAILED}
     given = {} if kind is None else {**failed, "error_kind": kind, "result": result_of(job)}
     await settle(ledger, [settlement_of(job, **given)])

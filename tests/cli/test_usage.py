@@ -46,9 +46,7 @@ def called(workspace: str, settings: Settings) -> Called:
 async def _call(settings: Settings, job: NewJob, usage: Usage, *, simulated: bool) -> None:
     ledger = await Ledger.connect(settings)
     await ledger.submit([job])
-    await open_attempts(
-        ledger, [lease_of(job, 1)], provider=job.provider, worker="w", possible_cost=[None]
-    )
+    await open_attempts(ledger, [lease_of(job, 1)], provider=job.provider, worker="w")
     await settle(ledger, [settlement_of(job, usage=usage, simulated=simulated)])
     await ledger.close()
 

@@ -47,9 +47,7 @@ async def _end(
     """Do a worker's part for the next jobs; without `tell` only the record knows."""
     leases: Sequence = (await index.claim(count)).leases
     assert len(leases) == count
-    opened = await open_attempts(
-        penstock.ledger, leases, provider=PROVIDER, worker="w", possible_cost=[None] * count
-    )
+    opened = (await open_attempts(penstock.ledger, leases, provider=PROVIDER, worker="w")).attempts
     settlements, releases = [], []
     for attempt in opened:
         result = Result(

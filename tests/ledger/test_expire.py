@@ -30,9 +30,7 @@ async def test_expire_ends_what_waits_beyond_its_deadline(
 async def test_expire_leaves_alone_what_runs(ledger: Ledger, db: asyncpg.Connection) -> None:
     job = new_job(deadline=datetime.now(UTC) - timedelta(seconds=5))
     await ledger.submit([job])
-    await open_attempts(
-        ledger, [lease_of(job, 1)], provider=PROVIDER, worker="w", possible_cost=[None]
-    )
+    await open_attempts(ledger, [lease_of(job, 1)], provider=PROVIDER, worker="w")
     assert await ledger.fetch("expire") == []
     assert (await row(db, job))["state"] == JobState.RUNNING
 
@@ -42,9 +40,7 @@ async def test_expire_ends_what_should_have_ended_long_ago(
 ) -> None:
     job = new_job(deadline=datetime.now(UTC) - timedelta(minutes=2))
     await ledger.submit([job])
-    await open_attempts(
-        ledger, [lease_of(job, 1)], provider=PROVIDER, worker="w", possible_cost=[None]
-    )
+    await open_attempts(ledger, [lease_of(job, 1)], provider=PROVIDER, worker="w")
     assert len(await ledger.fetch("expire")) == 1
     assert (await row(db, job))["state"] == JobState.EXPIRED
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -9,6 +10,7 @@ import asyncpg
 import pytest
 
 from penstock_client.ledger import Ledger, NewJob
+from penstock_schemas.pricing import TokenPrices
 from penstock_schemas.status import AttemptState, JobState
 from penstock_worker.attempts import Attempt, open_attempts, settle
 from penstock_worker.leases import Lease
@@ -24,9 +26,11 @@ from tests.ledger.making import (
 )
 
 
-async def _open(ledger: Ledger, *leases: Lease, cost: Decimal | None = None) -> list[Attempt]:
-    costs = [cost] * len(leases)
-    return await open_attempts(ledger, leases, provider=PROVIDER, worker="w", possible_cost=costs)
+async def _open(ledger: Ledger, *leases: Lease, cost: str = "0.25") -> Sequence[Attempt]:
+    """Open with prices by which each of these jobs, of 10 and 5 tokens, costs so much."""
+    prices = [TokenPrices(Decimal(cost) / 10, Decimal(0))] * len(leases)
+    opened = await open_attempts(ledger, leases, provider=PROVIDER, worker="w", prices=prices)
+    return opened.attempts
 
 
 @pytest.fixture
@@ -57,8 +61,8 @@ async def test_open_refuses_a_job_that_somebody_holds(
 ) -> None:
     await _open(ledger, lease_of(job, 1))
     before = await row(db, job)
-    assert await _open(ledger, lease_of(job, 2)) == []
-    assert await _open(ledger, lease_of(job, 2, lapsed=99)) == []
+    assert await _open(ledger, lease_of(job, 2)) == ()
+    assert await _open(ledger, lease_of(job, 2, lapsed=99)) == ()
     assert await row(db, job) == before
     assert len(await attempt_rows(db, job)) == 1
 
@@ -67,7 +71,7 @@ async def test_open_takes_over_a_lapsed_lease_and_prices_the_lost_call(
     ledger: Ledger, db: asyncpg.Connection, job: NewJob
 ) -> None:
     await _open(ledger, lease_of(job, 1))
-    (attempt,) = await _open(ledger, lease_of(job, 2, lapsed=1), cost=Decimal("0.25"))
+    (attempt,) = await _open(ledger, lease_of(job, 2, lapsed=1), cost="0.25")
     assert (attempt.number, attempt.crashes, attempt.tries) == (2, 1, 0)
     lost, running = await attempt_rows(db, job)
     assert (lost["state"], lost["cost_usd"], lost["estimated"]) == (
@@ -84,8 +88,8 @@ async def test_open_counts_every_call_that_was_lost_not_only_the_last(
     ledger: Ledger, job: NewJob
 ) -> None:
     await _open(ledger, lease_of(job, 1))
-    await _open(ledger, lease_of(job, 2, lapsed=1), cost=Decimal("0.25"))
-    (third,) = await _open(ledger, lease_of(job, 3, lapsed=2), cost=Decimal("0.25"))
+    await _open(ledger, lease_of(job, 2, lapsed=1), cost="0.25")
+    (third,) = await _open(ledger, lease_of(job, 3, lapsed=2), cost="0.25")
     assert third.spent.cost_usd == Decimal("0.50")
     assert (third.spent.usage.input_tokens, third.spent.usage.output_tokens) == (20, 10)
 
@@ -93,7 +97,7 @@ async def test_open_counts_every_call_that_was_lost_not_only_the_last(
 async def test_open_does_not_price_a_lapsed_lease_that_was_never_opened(
     ledger: Ledger, db: asyncpg.Connection, job: NewJob
 ) -> None:
-    (attempt,) = await _open(ledger, lease_of(job, 2, lapsed=1), cost=Decimal(1))
+    (attempt,) = await _open(ledger, lease_of(job, 2, lapsed=1), cost="1")
     assert (attempt.number, attempt.crashes) == (1, 0)
     assert await tokens_used(db) == 0
 
@@ -104,7 +108,7 @@ async def test_open_does_not_price_an_attempt_that_was_settled(
     await _open(ledger, lease_of(job, 1))
     retry: dict[str, Any] = {"state": JobState.QUEUED, "result": None}
     await settle(ledger, [settlement_of(job, attempt_state=AttemptState.FAILED, **retry)])
-    await _open(ledger, lease_of(job, 2, lapsed=1), cost=Decimal(9))
+    await _open(ledger, lease_of(job, 2, lapsed=1), cost="9")
     first, _ = await attempt_rows(db, job)
     assert (first["state"], first["cost_usd"]) == (AttemptState.FAILED, Decimal("0.01"))
     assert await tokens_used(db) == 10
@@ -117,7 +121,7 @@ async def test_open_refuses_a_job_that_has_ended(
     await _open(ledger, lease_of(job, 1))
     await settle(ledger, [settlement_of(job)])
     before = await row(db, job)
-    assert await _open(ledger, lease_of(job, 2, lapsed=lapsed)) == []
+    assert await _open(ledger, lease_of(job, 2, lapsed=lapsed)) == ()
     assert await row(db, job) == before
 
 
@@ -133,7 +137,7 @@ async def test_open_refuses_a_job_that_has_moved(
         result=None,
     )
     assert await settle(ledger, [moved]) == {job.job_id: 1}
-    assert await _open(ledger, lease_of(job, 2, placement=0)) == []
+    assert await _open(ledger, lease_of(job, 2, placement=0)) == ()
     (attempt,) = await _open(ledger, lease_of(job, 2, placement=1))
     assert attempt.number == 2
 
@@ -146,35 +150,8 @@ async def test_open_gives_only_what_is_ours_of_a_mixed_claim(ledger: Ledger) -> 
     assert [attempt.lease.job_id for attempt in opened] == [free.job_id]
 
 
-@pytest.mark.parametrize(
-    ("budget", "used", "over"),
-    [(None, 10**9, False), (100, 99, False), (100, 100, True), (100, 101, True)],
-)
-async def test_open_says_when_the_budget_is_used_up(
-    ledger: Ledger, db: asyncpg.Connection, job: NewJob, budget: int | None, used: int, over: bool
-) -> None:
-    await db.execute(
-        "update penstock.llm_configs set default_token_budget = $1, tokens_used_this_month = $2",
-        budget,
-        used,
-    )
-    (attempt,) = await _open(ledger, lease_of(job, 1))
-    assert attempt.over_budget is over
-
-
-async def test_open_forgets_last_months_budget(
-    ledger: Ledger, db: asyncpg.Connection, job: NewJob
-) -> None:
-    await db.execute(
-        "update penstock.llm_configs set default_token_budget = 1, tokens_used_this_month = 5, "
-        "budget_reset_at = now() - interval '1 second'"
-    )
-    (attempt,) = await _open(ledger, lease_of(job, 1))
-    assert not attempt.over_budget
-
-
 async def test_open_lets_a_job_of_an_unknown_workspace_run(ledger: Ledger) -> None:
     job = new_job("nobody")
     await ledger.submit([job])
     (attempt,) = await _open(ledger, lease_of(job, 1))
-    assert not attempt.over_budget
+    assert attempt.lacks is None

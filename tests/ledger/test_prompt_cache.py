@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 
 import asyncpg
 import pytest
@@ -32,8 +31,7 @@ async def called(
     jobs = [job for job, _ in calls]
     await ledger.submit(jobs)
     leases = [lease_of(job, 1) for job in jobs]
-    costs: list[Decimal | None] = [None] * len(jobs)
-    await open_attempts(ledger, leases, provider=PROVIDER, worker="w", possible_cost=costs)
+    await open_attempts(ledger, leases, provider=PROVIDER, worker="w")
     ended = [settlement_of(job, usage=usage, attempt_state=state) for job, usage in calls]
     await settle(ledger, [_unpaid(settled) for settled in ended])
 

@@ -18,9 +18,7 @@ from tests.ledger.making import PROVIDER, lease_of, new_job, new_jobs, settlemen
 async def test_results_tell_ended_waiting_and_unknown_apart(ledger: Ledger) -> None:
     ended, waiting, unknown = new_job(), new_job(), new_job()
     await ledger.submit([ended, waiting])
-    await open_attempts(
-        ledger, [lease_of(ended, 1)], provider=PROVIDER, worker="w", possible_cost=[None]
-    )
+    await open_attempts(ledger, [lease_of(ended, 1)], provider=PROVIDER, worker="w")
     settlement = settlement_of(ended)
     await settle(ledger, [settlement])
     assert await ledger.results([job.job_id for job in (ended, waiting, unknown)]) == {
@@ -66,7 +64,7 @@ async def test_usage_counts_calls_and_leaves_out_what_was_never_sent(
     paid, unpriced, returned, _running = jobs = new_jobs(4, skill="reading")
     await ledger.submit(jobs)
     leases = [lease_of(job, 1) for job in jobs]
-    await open_attempts(ledger, leases, provider=PROVIDER, worker="w", possible_cost=[None] * 4)
+    await open_attempts(ledger, leases, provider=PROVIDER, worker="w")
     unsent = settlement_of(
         returned, attempt_state=AttemptState.RETURNED, state=JobState.QUEUED, result=None
     )

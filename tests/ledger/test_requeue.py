@@ -54,9 +54,9 @@ async def _tried(
 ) -> None:
     """Open an attempt of the job and settle it: as a failure, unless told otherwise."""
     lease = lease_of(job, number, placement=placement)
-    opened = await open_attempts(
-        penstock.ledger, [lease], provider=job.provider, worker="w", possible_cost=[None]
-    )
+    opened = (
+        await open_attempts(penstock.ledger, [lease], provider=job.provider, worker="w")
+    ).attempts
     assert len(opened) == 1
     given = {
         "attempt_state": AttemptState.FAILED,
@@ -180,9 +180,7 @@ async def test_requeued_job_is_offered_and_opened_once(penstock: Penstock) -> No
     index = ProviderIndex(redis, PROVIDER)
     await index.finish_rebuild(await index.begin_rebuild("e1"))
     leases = (await index.claim(5)).leases
-    opened = await open_attempts(
-        penstock.ledger, leases, provider=PROVIDER, worker="w", possible_cost=[None]
-    )
+    opened = (await open_attempts(penstock.ledger, leases, provider=PROVIDER, worker="w")).attempts
     assert [(attempt.job_id, attempt.number) for attempt in opened] == [(str(job.job_id), 2)]
     await close_redis(redis)
 
@@ -191,12 +189,8 @@ async def test_old_entry_of_a_requeued_job_is_refused(penstock: Penstock) -> Non
     job = await _failed(penstock)
     await penstock.requeue([str(job.job_id)])
     stale = lease_of(job, 9)
-    assert (
-        await open_attempts(
-            penstock.ledger, [stale], provider=PROVIDER, worker="w", possible_cost=[None]
-        )
-        == []
-    )
+    opened = await open_attempts(penstock.ledger, [stale], provider=PROVIDER, worker="w")
+    assert opened.attempts == opened.postponed == ()
 
 
 async def test_requeue_leaves_a_trace_for_the_steward_until_the_job_is_indexed(

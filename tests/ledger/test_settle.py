@@ -36,8 +36,7 @@ QUEUED: dict[str, Any] = {**FAILED, "state": JobState.QUEUED}
 
 async def _open(ledger: Ledger, *jobs: NewJob, fence: int = 1, lapsed: int | None = None) -> None:
     leases = [lease_of(job, fence, lapsed=lapsed) for job in jobs]
-    costs = [Decimal(1)] * len(jobs)
-    opened = await open_attempts(ledger, leases, provider=PROVIDER, worker="w", possible_cost=costs)
+    opened = (await open_attempts(ledger, leases, provider=PROVIDER, worker="w")).attempts
     assert len(opened) == len(jobs)
 
 

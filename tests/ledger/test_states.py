@@ -46,9 +46,7 @@ async def test_ledger_takes_only_steps_of_the_state_machine(
             for fence in (1, 99):
                 job = new_job()
                 await ledger.submit([job])
-                await open_attempts(
-                    ledger, [lease_of(job, 1)], provider=PROVIDER, worker="w", possible_cost=[None]
-                )
+                await open_attempts(ledger, [lease_of(job, 1)], provider=PROVIDER, worker="w")
                 held = {JobState.RUNNING: 1}.get(start, -1 if start.is_terminal else None)
                 await db.execute(
                     "update penstock.jobs set state = $2, fence = $3 where id = $1",

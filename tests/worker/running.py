@@ -15,6 +15,7 @@ import asyncpg
 
 from penstock_client import Classify, Penstock
 from penstock_client.ledger import Ledger
+from penstock_schemas.pricing import TokenPrices
 from penstock_worker import compose, heartbeat, leases, reconcile, steward
 from penstock_worker.admission import index as index_module
 from penstock_worker.admission.index import ProviderIndex
@@ -98,13 +99,14 @@ async def start_and_vanish(
     """Claim and open as a worker does that is then lost: nothing renews, nothing settles."""
     claimed = (await index.claim(count)).leases
     assert len(claimed) == count
-    return await open_attempts(
+    opened = await open_attempts(
         ledger,
         claimed,
         provider=index.provider,
         worker="lost",
-        possible_cost=[Decimal("0.5")] * count,
+        prices=[TokenPrices(Decimal("0.1"), Decimal("0.1"))] * count,
     )
+    return opened.attempts
 
 
 async def attempts_of(penstock: Penstock, job_id: str) -> list[asyncpg.Record]:

@@ -53,9 +53,9 @@ async def test_diverted_job_has_the_new_route_and_queues_at_once(waiting: Waitin
     index = waiting.index("openai")
     await index.finish_rebuild(await index.begin_rebuild("e1"))
     (lease,) = (await index.claim(1)).leases
-    (attempt,) = await open_attempts(
-        waiting.ledger, [lease], provider="openai", worker="w", possible_cost=[None]
-    )
+    (attempt,) = (
+        await open_attempts(waiting.ledger, [lease], provider="openai", worker="w")
+    ).attempts
     assert attempt.model == "y"
 
 
@@ -157,9 +157,7 @@ async def test_credential_that_is_shut_there_keeps_its_workspace_here(waiting: W
 
 async def test_job_that_a_worker_holds_is_left_to_it(waiting: Waiting) -> None:
     (job,) = await waiting.add()
-    await open_attempts(
-        waiting.ledger, [lease_of(job, 1)], provider="fireworks", worker="w", possible_cost=[None]
-    )
+    await open_attempts(waiting.ledger, [lease_of(job, 1)], provider="fireworks", worker="w")
     await waiting.shut()
     assert await waiting.divert() == 0
     assert await waiting.placed("fireworks") == {job.job_id}
@@ -174,9 +172,7 @@ async def test_job_that_is_started_between_look_and_move_is_not_moved(
 
     async def opened_first(self: Ledger, name: str, *args: Any) -> Any:
         if name == "divert":
-            await open_attempts(
-                self, [lease_of(job, 1)], provider="fireworks", worker="w", possible_cost=[None]
-            )
+            await open_attempts(self, [lease_of(job, 1)], provider="fireworks", worker="w")
         return await standing(self, name, *args)
 
     monkeypatch.setattr(Ledger, "standing", opened_first)

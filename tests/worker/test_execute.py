@@ -17,10 +17,11 @@ from penstock_client.entries import Entry, Flow
 from penstock_schemas.catalog import Catalog, catalog
 from penstock_schemas.ids import Fence, JobId, WorkspaceId
 from penstock_schemas.jobs import Embed, Envelope, Generate
+from penstock_schemas.pricing import UNPRICED, token_prices
 from penstock_schemas.results import Result
 from penstock_schemas.status import AttemptState, ErrorKind, FinishReason, JobState
 from penstock_schemas.usage import Usage
-from penstock_worker.attempts import Attempt, Settlement, Spent
+from penstock_worker.attempts import Attempt, Hold, Settlement, Spent
 from penstock_worker.credentials import Access
 from penstock_worker.execute import SIMULATED_HEADER, Executor
 from penstock_worker.leases import Lease
@@ -140,7 +141,7 @@ def attempt(job: Any = None, *, model: str = MODEL, **changes: Any) -> Attempt:
         "last_error": None,
         "spent": Spent(),
         "body": Envelope(routes=routes, job=job).encode(),
-        "over_budget": False,
+        "hold": Hold(input_tokens=ESTIMATE[0], output_tokens=ESTIMATE[1]),
     }
     return Attempt(**(fields | changes))
 
@@ -248,10 +249,10 @@ async def test_execute_waits_as_long_as_the_provider_needs_by_default() -> None:
         (None, ErrorKind.LENGTH, 2 * (catalog().capabilities["generate"].max_output_tokens or 0)),
     ],
 )
-async def test_execute_doubles_max_tokens_after_a_cut_off_answer_up_to_the_models_limit(
+async def test_execute_doubles_max_tokens_after_a_cut_off_structured_answer_up_to_the_models_limit(
     max_tokens: int | None, last_error: ErrorKind | None, sent: int
 ) -> None:
-    job = Generate(workspace="acme", prompt="hi", max_tokens=max_tokens)
+    job = Generate(workspace="acme", prompt="hi", max_tokens=max_tokens, json=True)
     _, sender = await settled(chat(), attempt(job, last_error=last_error))
     wire = sender.body
     assert wire.get("max_tokens", wire.get("max_completion_tokens")) == sent
@@ -276,11 +277,10 @@ async def test_execute_embeds() -> None:
     assert (result.vectors, result.usage.input_tokens) == (((0.5, 0.25),), 4)
 
 
-# Estimates.
+# Prices.
 
 
-@pytest.mark.parametrize(
-    ("model", "possible"), [(MODEL, cost(*ESTIMATE)), ("gpt-4-unlisted", None)]
-)
-def test_possible_cost_is_that_of_the_estimate(model: str, possible: Decimal | None) -> None:
-    assert executor(FakeSender(chat())).possible_cost(lease(model=model)) == possible
+def test_prices_are_those_of_the_model_or_not_known() -> None:
+    known = executor(FakeSender(chat()))
+    assert known.prices(MODEL) == token_prices(catalog().resolve(f"openai/{MODEL}"))
+    assert known.prices("gpt-4-unlisted") == UNPRICED

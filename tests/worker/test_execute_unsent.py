@@ -58,7 +58,7 @@ async def test_execute_leaves_what_it_cannot_read_to_a_newer_worker(body: bytes)
     ("changes", "kind", "state"),
     [
         ({"crashes": POISON_CRASHES}, ErrorKind.POISON, JobState.FAILED),
-        ({"over_budget": True}, ErrorKind.BUDGET_EXCEEDED, JobState.FAILED),
+        ({"lacks": "tokens"}, ErrorKind.BUDGET_EXCEEDED, JobState.FAILED),
         ({"deadline": datetime(2020, 1, 1, tzinfo=UTC)}, ErrorKind.EXPIRED, JobState.EXPIRED),
     ],
 )

@@ -43,4 +43,4 @@ async def test_poison_pill_is_listed_as_such_and_runs_again_when_requeued(
     # Three calls that may have been paid and one that was.
     assert success.usage.input_tokens > failure.usage.input_tokens > 0
     assert success.cost_usd is not None
-    assert success.cost_usd > 1  # two of the lost calls may have cost 0.5 each
+    assert success.cost_usd > 1  # as much as the lost calls may have cost

@@ -92,9 +92,7 @@ async def test_failure_says_which_limit_kept_the_job(waiting: Waiting) -> None:
 
 async def test_job_that_runs_waits_no_more(waiting: Waiting) -> None:
     (job,) = await waiting.add(routes=(HERE,), max_queue_wait_s=30)
-    await open_attempts(
-        waiting.ledger, [lease_of(job, 1)], provider="fireworks", worker="w", possible_cost=[None]
-    )
+    await open_attempts(waiting.ledger, [lease_of(job, 1)], provider="fireworks", worker="w")
     await _overdue(waiting, job)
     await waiting.bound_waits()
     assert (await row(waiting.ledger.pool, job))["state"] == JobState.RUNNING

@@ -37,6 +37,7 @@ class Told:
     def __init__(self) -> None:
         self.settled: list[UUID] = []
         self.rerouted: list[UUID] = []
+        self.touched: set[str] = set()
 
     def on_settled(self, group: Sequence[Pending]) -> None:
         assert len(group) <= GROUP
@@ -44,6 +45,9 @@ class Told:
 
     def reroute(self, job_ids: Sequence[UUID]) -> None:
         self.rerouted += job_ids
+
+    async def after(self, workspaces: set[str]) -> None:
+        self.touched |= workspaces
 
 
 @pytest.fixture
@@ -56,7 +60,12 @@ async def settler(ledger: Ledger, index: ProviderIndex, told: Told) -> AsyncIter
     """A settler at work on an open index."""
     await index.finish_rebuild(await index.begin_rebuild("e1"))
     running = Settler(
-        ledger, index, on_settled=told.on_settled, reconcile=told.reroute, cache_reads_count=True
+        ledger,
+        index,
+        on_settled=told.on_settled,
+        reconcile=told.reroute,
+        after=told.after,
+        cache_reads_count=True,
     )
     running.start()
     yield running

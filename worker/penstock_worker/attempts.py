@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -13,6 +13,7 @@ import orjson
 
 from penstock_client.ledger import Ledger
 from penstock_schemas.ids import JobId, WorkspaceId
+from penstock_schemas.pricing import UNPRICED, TokenPrices
 from penstock_schemas.status import AttemptState, ErrorKind, FinishReason, JobState
 from penstock_schemas.usage import NO_USAGE, Usage
 from penstock_worker.leases import Lease
@@ -80,10 +81,34 @@ class Spent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """What an attempt reserved: what its call may have used, should its answer be lost.
+
+    `output_cap` bounds its answer where a hard budget counts on it; `is_short` where that is less
+    than the job asked for. `cost_usd` is None where no price is known.
+    """
+
+    input_tokens: int
+    output_tokens: int
+    cost_usd: Decimal | None = None
+    output_cap: int | None = None
+    is_short: bool = False
+
+    @property
+    def usage(self) -> Usage:
+        """The same as usage."""
+        return Usage(
+            input_tokens=self.input_tokens, output_tokens=self.output_tokens, estimated=True
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """An opened attempt: its row stands in Postgres, its request has not been sent.
 
     `tries` counts earlier attempts that were charged, `crashes` those whose worker was lost.
+    `lacks` names the budget that has no room for it: then it must not be sent. `sealed_key` is the
+    workspace's own key, `credential` names whichever is used.
     """
 
     job_id: JobId
@@ -99,7 +124,41 @@ class Attempt:
     last_error: ErrorKind | None
     spent: Spent
     body: bytes | None
-    over_budget: bool
+    hold: Hold
+    lacks: str | None = None
+    configuration: str = "default"
+    credential: str = "platform"
+    sealed_key: bytes | None = None
+    trace: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """What a budget had left when a claim was opened, in tokens or USD.
+
+    `configuration` is None for a workspace's tokens. `free` is what is not reserved either; below
+    0 where more is used than the budget has. `waits`: jobs without room wait for it.
+    """
+
+    workspace: str
+    configuration: str | None
+    left: Decimal
+    free: Decimal
+    hard: bool
+    waits: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """What opening a claim came to.
+
+    `postponed` are the leases of jobs that wait for room in a budget; `rooms` are the budgets
+    that any of the jobs draw on, as they are with what these jobs reserve taken off.
+    """
+
+    attempts: tuple[Attempt, ...]
+    postponed: tuple[Lease, ...] = ()
+    rooms: tuple[Room, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,32 +198,32 @@ async def open_attempts(
     *,
     provider: str,
     worker: str,
-    possible_cost: Sequence[Decimal | None],
-) -> list[Attempt]:
-    """Open the attempts of one claim in one statement; returns those that are ours to start.
+    prices: Sequence[TokenPrices] | None = None,
+) -> Opened:
+    """Open the attempts of one claim in one statement, each with what it reserves.
 
-    `possible_cost` is what the abandoned call of a lapsed lease may have cost, in USD.
+    `prices` are those of each lease's model; None: not known of any. A lease that is neither
+    opened nor postponed is of a job that is not ours to start.
     """
+    prices = prices or [UNPRICED] * len(leases)
     rows = await ledger.fetch(
         "open_attempts",
         [lease.job_id for lease in leases],
         [lease.lapsed for lease in leases],
         [lease.entry.placement_version for lease in leases],
-        possible_cost,
+        [lease.likely and lease.likely[0] for lease in leases],
+        [lease.likely and lease.likely[1] for lease in leases],
+        [price.input_usd for price in prices],
+        [price.output_usd for price in prices],
         leases[0].fence,
         provider,
         worker,
     )
-    by_id = {lease.job_id: (lease, cost) for lease, cost in zip(leases, possible_cost, strict=True)}
-    return [_attempt(row, *by_id[row["id"]], provider) for row in rows]
-
-
-def estimated_usage(lease: Lease) -> Usage:
-    """What a job's call is taken to have used when its answer is lost."""
-    return Usage(
-        input_tokens=lease.entry.input_tokens,
-        output_tokens=lease.entry.output_tokens,
-        estimated=True,
+    by_id = {lease.job_id: lease for lease in leases}
+    return Opened(
+        attempts=tuple(_attempt(row, by_id[row["id"]], provider) for row in rows if row["opened"]),
+        postponed=tuple(by_id[row["id"]] for row in rows if not row["opened"]),
+        rooms=tuple(_rooms(rows)),
     )
 
 
@@ -173,16 +232,17 @@ def _kind(name: str | None) -> ErrorKind | None:
     return ErrorKind(name) if name in _KINDS else None
 
 
-def _spent(row: Any, lease: Lease, possible_cost: Decimal | None) -> Spent:
+def _spent(row: Any) -> Spent:
     """What earlier attempts used, with the one that was abandoned just now."""
     spent = Spent.decode(row["spent"])
     if not row["lost_one"]:
         return spent
     lost = spent.after(row["number"] - 1, row["model"], "lost with its worker")
-    return lost.plus(estimated_usage(lease), possible_cost)
+    used = Usage(input_tokens=row["lost_input"], output_tokens=row["lost_output"], estimated=True)
+    return lost.plus(used, row["lost_usd"])
 
 
-def _attempt(row: Any, lease: Lease, possible_cost: Decimal | None, provider: str) -> Attempt:
+def _attempt(row: Any, lease: Lease, provider: str) -> Attempt:
     return Attempt(
         job_id=JobId(str(row["id"])),
         lease=lease,
@@ -195,9 +255,56 @@ def _attempt(row: Any, lease: Lease, possible_cost: Decimal | None, provider: st
         created_at=row["created_at"],
         deadline=row["deadline"],
         last_error=_kind(row["last_error"]),
-        spent=_spent(row, lease, possible_cost),
+        spent=_spent(row),
         body=row["body"],
-        over_budget=row["over_budget"],
+        hold=Hold(
+            input_tokens=row["hold_input"],
+            output_tokens=row["hold_output"],
+            cost_usd=row["hold_usd"],
+            output_cap=row["output_cap"],
+            is_short=row["is_short"],
+        ),
+        lacks=row["lacks"],
+        configuration=row["configuration"],
+        credential=row["credential"],
+        sealed_key=row["sealed"],
+        trace=row["trace"],
+    )
+
+
+def _rooms(rows: Sequence[Any]) -> Iterator[Room]:
+    """The budgets of a claim's jobs, each once, less what its jobs have reserved now."""
+    tokens: dict[str, Decimal] = {}
+    money: dict[tuple[str, str], Decimal] = {}
+    budgets: dict[str, Any] = {}
+    accounts: dict[tuple[str, str], Any] = {}
+    for row in rows:
+        workspace, account = row["workspace"], (row["workspace"], row["configuration"])
+        held = row["opened"] and row["lacks"] is None
+        if row["tokens_left"] is not None:
+            budgets[workspace] = row
+            taken = row["hold_input"] + row["hold_output"] if held else 0
+            tokens[workspace] = tokens.get(workspace, Decimal()) + taken
+        if row["usd_left"] is not None:
+            accounts[account] = row
+            cost = (row["hold_usd"] or Decimal()) if held else Decimal()
+            money[account] = money.get(account, Decimal()) + cost
+    for workspace, row in budgets.items():
+        left, free = Decimal(row["tokens_left"]), row["tokens_free"] - tokens[workspace]
+        yield _room(row, None, left, free)
+    for (_, configuration), row in accounts.items():
+        free = row["usd_free"] - money[row["workspace"], configuration]
+        yield _room(row, configuration, row["usd_left"], free)
+
+
+def _room(row: Any, configuration: str | None, left: Decimal, free: Decimal) -> Room:
+    return Room(
+        workspace=row["workspace"],
+        configuration=configuration,
+        left=left,
+        free=free,
+        hard=row["hard"],
+        waits=row["may_wait"],
     )
 
 

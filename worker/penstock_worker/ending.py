@@ -18,7 +18,7 @@ from penstock_schemas.pricing import cost_usd, estimate_usd
 from penstock_schemas.results import ErrorInfo, Result
 from penstock_schemas.status import AttemptState, ErrorKind, JobState
 from penstock_schemas.usage import NO_USAGE, Usage
-from penstock_worker.attempts import Attempt, Settlement, Spent, estimated_usage
+from penstock_worker.attempts import Attempt, Settlement, Spent
 from penstock_worker.outcome import Outcome, Reroute, Retry
 from penstock_worker.providers.failures import InvalidAnswer
 from penstock_worker.providers.protocol import Answer, Repair
@@ -193,7 +193,7 @@ def _paid(
 
 
 def _estimated(attempt: Attempt, progress: Progress) -> tuple[Usage, Decimal | None]:
-    usage = estimated_usage(attempt.lease)
+    usage = attempt.hold.usage
     return usage, estimate_usd(progress.model, usage.input_tokens, usage.output_tokens)
 
 

@@ -11,7 +11,6 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from decimal import Decimal
 
 import httpx
 from pydantic import ValidationError
@@ -19,13 +18,13 @@ from pydantic import ValidationError
 from penstock_schemas.catalog import Catalog, Model, Provider
 from penstock_schemas.deltas import Delta
 from penstock_schemas.errors import PenstockError, ProviderError
-from penstock_schemas.jobs import Embed, Envelope
-from penstock_schemas.pricing import estimate_usd
-from penstock_schemas.status import ErrorKind
+from penstock_schemas.jobs import Classify, Embed, Envelope, TextJob
+from penstock_schemas.pricing import TokenPrices, token_prices
+from penstock_schemas.status import ErrorKind, FinishReason
 from penstock_worker.attempts import Attempt, Settlement
+from penstock_worker.budgets import cut_by_budget, told_of_budget
 from penstock_worker.credentials import Access
 from penstock_worker.ending import Progress, cut_off, failed, returned, succeeded
-from penstock_worker.leases import Lease
 from penstock_worker.observing import Observer
 from penstock_worker.outcome import POISON_CRASHES, Outcome, decide
 from penstock_worker.providers.http import Sender, Timeout, possibly_sent
@@ -120,6 +119,8 @@ class Executor:
                 answer = self._parse(plan, await self._send(plan, progress))
         except httpx.HTTPError as error:
             raise self._interrupted(progress, error) from error
+        if attempt.hold.is_short and answer.finish_reason is FinishReason.LENGTH:
+            raise cut_by_budget(attempt, answer)
         if progress.headers is not None:
             took_s = time.monotonic() - progress.started
             self._observer.accepted(attempt.lease.flow, progress.headers, took_s=took_s)
@@ -130,10 +131,9 @@ class Executor:
         self._models, self._provider = models, models.provider(self._provider.name)
         self._by_name = {}
 
-    def possible_cost(self, lease: Lease) -> Decimal | None:
-        """What a job's lost call may have cost, by its estimate; None when no price is known."""
-        entry = lease.entry
-        return estimate_usd(self._model(lease.flow.model), entry.input_tokens, entry.output_tokens)
+    def prices(self, model: str) -> TokenPrices:
+        """What an attempt with a model of this provider reserves for each token."""
+        return token_prices(self._model(model))
 
     def _plan(self, attempt: Attempt, progress: Progress) -> Plan:
         self._refuse(attempt)
@@ -175,24 +175,24 @@ class Executor:
             )
         if attempt.deadline is not None and attempt.deadline <= datetime.now(UTC):
             raise self._error(ErrorKind.EXPIRED, "its deadline passed before it could start")
-        if attempt.over_budget:
-            raise self._error(
-                ErrorKind.BUDGET_EXCEEDED,
-                f"workspace {attempt.workspace} has used its token budget of this month",
-            )
+        if attempt.lacks is not None:
+            raise self._error(ErrorKind.BUDGET_EXCEEDED, told_of_budget(attempt))
 
     def _max_tokens(self, attempt: Attempt, envelope: Envelope) -> int | None:
-        """The job's limit, or its capability's; twice that after an answer that was cut off."""
+        """The job's limit, or its capability's; twice that after a structured answer was cut off.
+
+        Never more than what was reserved where a hard budget counts on it.
+        """
         job = envelope.job
         if isinstance(job, Embed):
             return None
         default = self._models.capabilities.get(job.capability)
         default = default or self._models.capabilities[job.type]
         limit = job.max_tokens or default.max_output_tokens
-        largest = self._model(attempt.model).max_output_tokens
-        if limit is not None and attempt.last_error is ErrorKind.LENGTH:
+        if limit is not None and attempt.last_error is ErrorKind.LENGTH and _is_structured(job):
             limit = 2 * limit
-        return limit if largest is None or limit is None else min(limit, largest)
+        bounds = (limit, self._model(attempt.model).max_output_tokens, attempt.hold.output_cap)
+        return min((bound for bound in bounds if bound is not None), default=None)
 
     async def _send(self, plan: Plan, progress: Progress) -> httpx.Response:
         progress.sent = True
@@ -282,3 +282,8 @@ class Executor:
                 display_name=name,
                 known=False,
             )
+
+
+def _is_structured(job: TextJob) -> bool:
+    """Whether an answer that was cut off is of no use to a job."""
+    return isinstance(job, Classify) or job.output_schema is not None or job.json_output

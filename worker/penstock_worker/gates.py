@@ -7,7 +7,7 @@ that is moved by it is never lost by it: wherever the job stands, its gates are 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from arq.connections import ArqRedis
@@ -145,7 +145,7 @@ class Gates:
         provider, model = route.split("/", 1)
         closed = self._closed[provider]
         credential = self._credentials.get((provider, flow.workspace), _PLATFORM)
-        there = Flow(flow.workspace, flow.lane, model, flow.tag)
+        there = replace(flow, model=model)
         # Where nobody works anywhere, the index may have been lost a moment ago.
         nobody = not any(other.staffed for other in self._closed.values())
         return (

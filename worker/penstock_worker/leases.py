@@ -20,6 +20,7 @@ MARGIN_S = 2.0
 class Lease:
     """One leased job. `expires_at` is on this process's monotonic clock; `lost` is for ever.
 
+    `likely` are the tokens, in and out, that such calls mostly use at most, once that is known.
     `lapsed` is the token under which an earlier holder's lease ran out; `epoch` is the index's
     epoch at the claim.
     """
@@ -32,6 +33,7 @@ class Lease:
     epoch: str
     expires_at: float
     lost: bool = False
+    likely: tuple[int, int] | None = None
 
     @property
     def key(self) -> bytes:

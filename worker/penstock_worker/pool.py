@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import functools
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from signal import Signals
 from typing import Any
 from uuid import UUID
@@ -21,8 +21,9 @@ from arq.worker import Worker
 from penstock_client.background import forever
 from penstock_client.connections import AWAY, REDIS_AWAY, persistently
 from penstock_client.ledger import Ledger
-from penstock_worker.admission.index import UNSENT, Claimed, Drop, ProviderIndex
-from penstock_worker.attempts import Attempt, open_attempts
+from penstock_worker.admission.index import UNSENT, Again, Claimed, Drop, ProviderIndex
+from penstock_worker.attempts import Attempt, Opened, Settlement, open_attempts
+from penstock_worker.budgets import Rooms
 from penstock_worker.ending import returned
 from penstock_worker.execute import Executor
 from penstock_worker.heartbeat import Heartbeat
@@ -32,6 +33,9 @@ from penstock_worker.settle import Pending, Settler
 from penstock_worker.wake import Wake
 
 logger = logging.getLogger("penstock.worker")
+
+#: Runs an opened attempt to its settlement.
+Run = Callable[[Attempt], Awaitable[Settlement]]
 
 #: A worker that hears nothing looks again after this long, with jitter, in seconds.
 FALLBACK_S = 1.0
@@ -54,9 +58,9 @@ PACE_S = 0.002
 
 async def attempt(ctx: dict[str, Any], opened: Attempt) -> None:
     """The arq function of a provider's pool: run an opened attempt and hand over its settlement."""
-    executor: Executor = ctx["executor"]
+    run: Run = ctx["run"]
     settler: Settler = ctx["settler"]
-    settlement = await executor.run(opened)
+    settlement = await run(opened)
     settler.put(Pending(settlement, opened.lease))
 
 
@@ -76,6 +80,7 @@ class ProviderWorker(Worker):
         max_jobs: int,
         drain_s: float,
         cache_reads_count: bool,
+        around: Callable[[Run], Run] = lambda run: run,
         **arq: Any,
     ) -> None:
         self.ctx: dict[str, Any]
@@ -95,11 +100,13 @@ class ProviderWorker(Worker):
         self._held = held
         self._wake = wake
         self._executor = executor
+        self._rooms = Rooms(ledger, index)
         self._settler = Settler(
             ledger,
             index,
             on_settled=self._on_settled,
             reconcile=self._reconcile_later,
+            after=self._rooms.settled,
             cache_reads_count=cache_reads_count,
         )
         self._reconciling: set[asyncio.Task[None]] = set()
@@ -107,7 +114,7 @@ class ProviderWorker(Worker):
         self._opening: set[asyncio.Task[None]] = set()
         self._claiming: asyncio.Task[Claimed] | None = None
         self._opened_at = self.loop.time()
-        self.ctx |= {"executor": executor, "settler": self._settler}
+        self.ctx |= {"run": around(executor.run), "settler": self._settler}
 
     async def main(self) -> None:
         """Work until stopped, then settle what is under way."""
@@ -200,7 +207,7 @@ class ProviderWorker(Worker):
 
     async def _open_and_start(self, leases: Sequence[Lease]) -> None:
         try:
-            attempts = await self._open(leases)
+            opened = await self._open(leases)
         except Exception as error:  # noqa: BLE001 - whatever it was, the ledger decides
             # Whether they were opened only the ledger knows: their leases lapse.
             self._forget(leases)
@@ -208,23 +215,26 @@ class ProviderWorker(Worker):
             reason = str(error) or type(error).__name__
             logger.warning("open.failed", extra={"jobs": len(leases), "reason": reason})
             return
-        for opened in attempts:
-            self._start(opened)
-        if len(attempts) < len(leases):
-            await self._refused(leases, attempts)
+        for attempt in opened.attempts:
+            self._start(attempt)
+        if len(opened.attempts) < len(leases):
+            await self._not_opened(leases, opened)
+        elif opened.rooms:
+            await self._tell_rooms(opened, leases)
 
-    async def _open(self, leases: Sequence[Lease]) -> list[Attempt]:
-        costs = [
-            None if lease.lapsed is None else self._executor.possible_cost(lease)
-            for lease in leases
-        ]
+    async def _open(self, leases: Sequence[Lease]) -> Opened:
         return await open_attempts(
             self._ledger,
             leases,
             provider=self._index.provider,
             worker=self.name,
-            possible_cost=costs,
+            prices=[self._executor.prices(lease.flow.model) for lease in leases],
         )
+
+    async def _tell_rooms(self, opened: Opened, leases: Sequence[Lease]) -> None:
+        prices = {lease.flow.model: self._executor.prices(lease.flow.model) for lease in leases}
+        with contextlib.suppress(*REDIS_AWAY):  # jobs without room are put back one claim later
+            await self._rooms.opened(opened, prices)
 
     def _start(self, opened: Attempt) -> None:
         function: Any = self.functions["attempt"]
@@ -242,15 +252,27 @@ class ProviderWorker(Worker):
 
         task.add_done_callback(ended)
 
-    async def _refused(self, leases: Sequence[Lease], attempts: Sequence[Attempt]) -> None:
-        """Jobs that the ledger did not let us start: ended, moved, or held by somebody else."""
-        ours = {opened.lease.job_id for opened in attempts}
-        refused = [lease for lease in leases if lease.job_id not in ours]
-        self._forget(refused)
+    async def _not_opened(self, leases: Sequence[Lease], opened: Opened) -> None:
+        """Give back what waits for room in a budget, and what the ledger did not let us start
+        because it has ended, was moved, or is held by somebody else."""
+        ours = {attempt.lease.job_id for attempt in opened.attempts}
+        left = [lease for lease in leases if lease.job_id not in ours]
+        waiting = {lease.job_id for lease in opened.postponed if lease.lapsed is None}
+        self._forget(left)
+        await self._tell_rooms(opened, leases)
         self._wake.set()
         with contextlib.suppress(*REDIS_AWAY):  # the leases lapse
-            await self._index.release([Drop(lease, UNSENT) for lease in refused])
-        self._reconcile_later([lease.job_id for lease in refused])
+            await self._index.release(
+                [
+                    Again(lease, 0, lease.flow, lease.entry, UNSENT)
+                    if lease.job_id in waiting
+                    else Drop(lease, UNSENT)
+                    for lease in left
+                ]
+            )
+        unsure = [lease.job_id for lease in left if lease.job_id not in waiting]
+        if unsure:
+            self._reconcile_later(unsure)
 
     def _forget(self, leases: Sequence[Lease]) -> None:
         for lease in leases:

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -55,7 +55,11 @@ class Pending:
 
 
 class Settler:
-    """Writes settlements in groups. `on_settled` is told which leases end, before they do."""
+    """Writes settlements in groups.
+
+    `on_settled` is told which leases end, before they do; `after` is told whose attempts have
+    ended.
+    """
 
     def __init__(
         self,
@@ -64,6 +68,7 @@ class Settler:
         *,
         on_settled: Callable[[Sequence[Pending]], None],
         reconcile: Callable[[Sequence[UUID]], object],
+        after: Callable[[set[str]], Awaitable[None]],
         cache_reads_count: bool,
     ) -> None:
         self._ledger = ledger
@@ -71,6 +76,7 @@ class Settler:
         self._index = index
         self._on_settled = on_settled
         self._reconcile = reconcile
+        self._after = after
         self._waiting: list[Pending] = []
         self._writing: list[Pending] = []
         self._stashes: Counter[bytes] = Counter()
@@ -118,6 +124,7 @@ class Settler:
             group, self._writing = self._writing, []
             self._on_settled(group)  # first, so that no heartbeat renews what is given back
             await self._release(group, moved)
+            await self._after({pending.settlement.workspace for pending in group})
             if not self._waiting:
                 self._arrived.clear()
                 self._idle.set()

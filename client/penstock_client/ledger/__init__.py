@@ -1,6 +1,6 @@
 """The ledger: everything Penstock knows, in Postgres. Named queries in `queries/*.sql`."""
 
-from penstock_client.ledger.ledger import Ledger, standing_job
+from penstock_client.ledger.ledger import Ledger, flow_of, standing_job
 from penstock_client.ledger.migrate import apply_migrations, migrate, pending_migrations, seed
 from penstock_client.ledger.rows import CacheUse, JobRow, NewJob, StandingJob, WorkspaceConfig
 from penstock_client.ledger.seeding import Seeded, seed_catalogue
@@ -18,6 +18,7 @@ __all__ = [
     "Steering",
     "WorkspaceConfig",
     "apply_migrations",
+    "flow_of",
     "migrate",
     "pending_migrations",
     "seed",

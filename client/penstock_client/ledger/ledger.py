@@ -192,10 +192,20 @@ def _columns(jobs: Sequence[NewJob]) -> tuple[Any, ...]:
         [job.system_hash for job in jobs],
         [job.limit_tag for job in jobs],
         [job.max_queue_wait_s for job in jobs],
+        [job.configuration for job in jobs],
+        [job.session_key for job in jobs],
+        [job.task_description for job in jobs],
+        [job.trace for job in jobs],
         [job.body for job in jobs],
         min(ids),
         max(ids),
     )
+
+
+def flow_of(row: Record) -> Flow:
+    """The flow of a job, from its row."""
+    tag: str = row["limit_tag"] or ""
+    return Flow(row["workspace"], row["lane"], row["model"], tag, row["configuration"])
 
 
 def standing_job(row: Record) -> StandingJob:
@@ -212,7 +222,7 @@ def standing_job(row: Record) -> StandingJob:
         provider=row["provider"],
         state=JobState(row["state"]),
         fence=row["fence"],
-        flow=Flow(row["workspace"], row["lane"], row["model"], row["limit_tag"] or ""),
+        flow=flow_of(row),
         entry=entry,
         wait_ms=row["wait_ms"],
     )

@@ -35,12 +35,17 @@ class NewJob:
     system_hash: str | None = None
     limit_tag: str | None = None
     max_queue_wait_s: float | None = None
+    configuration: str = "default"
+    session_key: str | None = None
+    task_description: str | None = None
+    trace: str | None = None
     body: bytes
 
     @property
     def flow(self) -> Flow:
         """The flow that it queues in."""
-        return Flow(self.workspace, self.lane, self.model, self.limit_tag or "")
+        tag = self.limit_tag or ""
+        return Flow(self.workspace, self.lane, self.model, tag, self.configuration)
 
     @property
     def entry(self) -> Entry:

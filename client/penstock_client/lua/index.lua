@@ -27,12 +27,15 @@
 --   gate:<gate>      hash                           the state of one of them
 --   paused           hash  scope -> reason
 --   lengths          hash  capability model -> what its calls really use
+--   room:<budget>    hash                           what a budget has left, for a while; see rooms.lua
 --
 -- An entry is 28 bytes: job ID (16), input tokens (4), output tokens (4), placement version (2),
 -- capability (2), big-endian; its tail is the last 12. A token is 8 bytes, a place 8 (a big-endian
--- double). A flow is `workspace|lane|tag|model`.
+-- double). A flow is `workspace|lane|tag|configuration|model`.
 
 local base = string.sub(KEYS[1], 1, -6)
+-- The configuration under which keys are tested: no budget and no other gate of theirs counts.
+local KEY_CHECK = 'key-check'
 local TREE = { ['0'] = 'i', ['1'] = 'b', ['2'] = 'z' }
 
 local clock
@@ -44,8 +47,10 @@ local function now_ms()
   return clock
 end
 
+-- Workspace, lane, tag, model, configuration.
 local function parts_of(flow)
-  return string.match(flow, '^([^|]*)|(%d)|([^|]*)|(.*)$')
+  local ws, lane, tag, configuration, model = string.match(flow, '^([^|]*)|(%d)|([^|]*)|([^|]*)|(.*)$')
+  return ws, lane, tag, model, configuration
 end
 
 local function tags_of(tree)

@@ -25,6 +25,7 @@ RESULT_TTL_S = 120
 #: Larger results are read from Postgres.
 CACHED_RESULT_BYTES = 65_536
 _TAKE_BACK = 200
+_LIKELY = struct.Struct(">II")
 
 Unit = Literal["requests", "tokens", "input_tokens", "output_tokens", "concurrency"]
 #: Hashes that are set as a whole: workspace -> credential, model -> group of models, workspace ->
@@ -144,6 +145,22 @@ class Limit:
     amount: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexRoom:
+    """What a budget has left: tokens, or nano-dollars with the `prices` of models (in, out).
+
+    `free` is what is not reserved either. It is believed `for_ms`.
+    """
+
+    name: str
+    left: int
+    free: int
+    hard: bool
+    waits: bool
+    for_ms: int
+    prices: Mapping[str, tuple[int, int]]
+
+
 class ProviderIndex:
     """One provider's index on Redis. Every method raises redis errors when Redis is away."""
 
@@ -152,13 +169,14 @@ class ProviderIndex:
         self.provider = provider
         self._redis = redis
         # Salted, so that each provider's first claim on a new server meets NOSCRIPT by itself.
-        self._claim = worker_script("claim", after=["limits", "gates"], salt=provider)
+        self._claim = worker_script("claim", after=["limits", "gates", "rooms"], salt=provider)
         self._release = worker_script("release", after=["limits"])
         self._observe = worker_script("observe", after=["limits"])
         self._steer = worker_script("steer")
         self._reindex = worker_script("reindex")
         self._epoch = worker_script("epoch")
         self._stash = worker_script("stash")
+        self._tell = worker_script("tell")
 
     async def claim(self, slots: int, *, other_slots: int | None = None) -> Claimed:
         """Lease up to `slots` jobs in fair order, in one round trip.
@@ -180,11 +198,20 @@ class ProviderIndex:
         expires_at = asked_at + LEASE_S
         items: list[Any] = reply[4:]
         leases: list[Lease] = []
-        for at in range(0, len(items), 3):
-            entry = Entry.unpack(items[at])
-            lapsed = Fence(unpack_fence(items[at + 1])) if items[at + 1] else None
-            flow: Flow = flows[int(items[at + 2]) - 1]
-            leases.append(Lease(entry.job_id, fence, entry, flow, lapsed, epoch, expires_at))
+        for at in range(0, len(items), 4):
+            packed, lapsed_token, flow_at, likely = items[at : at + 4]
+            entry = Entry.unpack(packed)
+            lease = Lease(
+                job_id=entry.job_id,
+                fence=fence,
+                entry=entry,
+                flow=flows[int(flow_at) - 1],
+                lapsed=Fence(unpack_fence(lapsed_token)) if lapsed_token else None,
+                epoch=epoch,
+                expires_at=expires_at,
+                likely=_LIKELY.unpack(likely) if likely else None,
+            )
+            leases.append(lease)
         wait_ms: int = reply[1]
         return Claimed(True, tuple(leases), None if wait_ms < 0 else wait_ms)
 
@@ -204,6 +231,17 @@ class ProviderIndex:
             args += (seen.refusals, _text(seen.retry_ms), seen.takes_ms, seen.accepted)
         if observations:
             await self._observe(self._redis, self.keys.epoch, args)
+
+    async def set_rooms(self, rooms: Sequence[IndexRoom]) -> None:
+        """Tell what budgets have left, so that claims leave jobs in the queue that have no room."""
+        args: list[Argument] = [self.keys.wake]
+        for room in rooms:
+            args += (room.name, room.left, room.free, int(room.hard), int(room.waits))
+            args += (room.for_ms, len(room.prices))
+            for model, (price_in, price_out) in room.prices.items():
+                args += (model, f"{price_in} {price_out}")
+        if rooms:
+            await self._tell(self._redis, self.keys.epoch, args)
 
     async def set_limits(self, limits: Sequence[Limit]) -> None:
         """Replace the limits that operators set; learned ones stay."""

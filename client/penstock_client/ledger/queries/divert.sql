@@ -15,5 +15,5 @@ from input
 where j.id = input.id
   and j.fence is null and j.placement_version = input.placement
 returning j.id, j.workspace, j.provider, j.model, j.state, j.lane, j.placement_version,
-          j.input_tokens_est, j.output_tokens_est, j.fence, j.capability, j.limit_tag,
+          j.input_tokens_est, j.output_tokens_est, j.fence, j.capability, j.limit_tag, j.configuration,
           0::bigint as wait_ms

@@ -1,6 +1,6 @@
 -- Where one job stands, its routes, and its workspace's token budget of the month.
 select j.id, j.workspace, j.capability, j.provider, j.model, j.state, j.lane, j.limit_tag,
-       j.placement_version, j.input_tokens_est, j.output_tokens_est, j.attempts, j.tries,
+       j.configuration,       j.placement_version, j.input_tokens_est, j.output_tokens_est, j.attempts, j.tries,
        j.max_attempts, j.max_queue_wait_s, j.wait_until, j.created_at, j.available_at,
        j.started_at, j.finished_at, j.deadline, j.last_error,
        convert_from(p.body, 'UTF8')::json -> 'routes' as routes,

@@ -1,35 +1,144 @@
 -- Open the attempts of one claim: one row each before any request is sent, and the payloads back.
+--
 -- A job is ours when nobody holds it (its fence is null), or when its fence is the token of a lease
 -- that the index saw lapse, and it has not been moved. The attempt of a lapsed lease may have been
--- paid: it is abandoned, with the estimate as its possible cost. Other jobs are not returned.
--- $1 job IDs, $2 lapsed fences or null, $3 placement versions, $4 cost if paid of the abandoned
--- attempt in USD or null, $5 our fence, $6 provider, $7 worker.
+-- paid: it is abandoned, as what it reserved. Other jobs are not returned.
+--
+-- An attempt reserves what it may use of its workspace's tokens and of its configuration's money,
+-- under locks on both: hard budgets the most that it can use, soft ones what such calls mostly use at
+-- most. Where a hard budget has no room for the most, the answers of this batch are held to the
+-- length that is likely (`output_cap`). Jobs that find no room are returned with the budget that
+-- `lacks` it: not opened while they may wait for it (`opened` is false), opened without a reservation
+-- where they may not, so that the worker can end them.
+-- $1 job IDs in order, $2 lapsed fences or null, $3 placement versions, $4 input and $5 output tokens
+-- that are likely or null, $6 and $7 prices of an input and an output token in USD or null, $8 our
+-- fence, $9 provider, $10 worker.
 with input as (
-    select * from unnest($1::uuid[], $2::bigint[], $3::smallint[], $4::numeric[])
-        as t (id, lapsed, placement, possible_cost)
+    select *
+    from unnest($1::uuid[], $2::bigint[], $3::smallint[], $4::integer[], $5::integer[],
+                $6::numeric[], $7::numeric[]) with ordinality
+        as t (id, lapsed, placement, likely_input, likely_output, input_price, output_price, place)
+), standing as (
+    select input.*, j.workspace, j.configuration, j.configuration <> 'key-check' as counts,
+           -- A token has a byte at least, and an estimated one stands for four. What a repair shows
+           -- again comes on top.
+           4 * j.input_tokens_est + 64 + coalesce(octet_length((j.spent -> 'repair')::text), 0)
+               as most_input,
+           greatest(likely_input, j.input_tokens_est)
+               + coalesce(octet_length((j.spent -> 'repair')::text), 0) / 4 as usual_input,
+           -- An answer that was cut off may be twice as long the next time.
+           case when j.last_error = 'length' then 2 else 1 end * j.output_tokens_est as most_output,
+           case when j.last_error is distinct from 'length' then likely_output end as long_output
+    from input
+    join penstock.jobs j on j.id = input.id
+    where (j.fence is null or j.fence = input.lapsed) and j.placement_version = input.placement
+), locked as materialized (
+    select workspace_id, default_token_budget as budget, tokens_held as held,
+           case when budget_reset_at > now() then tokens_used_this_month else 0 end as used
+    from penstock.llm_configs
+    where default_token_budget is not null
+      and workspace_id in (select workspace from standing where counts)
+    order by workspace_id
+    for update
+), locked_money as materialized (
+    select workspace_id, name, daily_usd, monthly_usd, allow_unpriced, usd_held as held,
+           case when day_resets_at > now() then usd_today else 0 end as today,
+           case when month_resets_at > now() then usd_this_month else 0 end as this_month
+    from penstock.llm_configurations
+    where (daily_usd is not null or monthly_usd is not null)
+      and (workspace_id, name) in (select workspace, configuration from standing where counts)
+    order by workspace_id, name
+    for update
+), wanted as (
+    select standing.*, w.budget_mode = 'hard' as hard, w.on_budget = 'wait' as may_wait,
+           t.budget, t.used, t.held,
+           m.name is not null as by_money, m.held as usd_held,
+           least(m.daily_usd - m.today, m.monthly_usd - m.this_month) as usd_left,
+           case when m.daily_usd - m.today <= m.monthly_usd - m.this_month or m.monthly_usd is null
+                then 'daily_usd' else 'monthly_usd' end as tighter,
+           m.name is not null and not m.allow_unpriced
+               and (input_price is null or output_price is null) as unpriced,
+           case when w.budget_mode = 'hard' then most_input else usual_input end as hold_input,
+           case when w.budget_mode = 'hard' and most_output > 0 then greatest(most_output, 16)
+                else least(long_output, most_output) end as full_output, -- no wire asks for less
+           case when w.budget_mode = 'hard' and most_output > 0
+                then greatest(least(long_output * 5 / 4 + 16, most_output), 16)
+                else least(long_output, most_output) end as least_output
+    from standing
+    left join penstock.llm_configs w on w.workspace_id = standing.workspace
+    left join locked t on t.workspace_id = standing.workspace and counts
+    left join locked_money m
+        on m.workspace_id = standing.workspace and m.name = standing.configuration and counts
+), weighed as (
+    select wanted.*,
+           coalesce(
+               held + used + sum(hold_input::bigint + full_output) over of_workspace > budget
+               or usd_held + sum(hold_input * input_price + full_output * output_price)
+                      over of_configuration > usd_left, false) as tight
+    from wanted
+    window of_workspace as (partition by workspace, counts),
+           of_configuration as (partition by workspace, configuration)
+), chosen as (
+    select weighed.*,
+           case when bool_or(tight) over (partition by workspace) then least_output
+                else full_output end as hold_output
+    from weighed
+), priced as (
+    select chosen.*, hold_input * input_price + hold_output * output_price as hold_usd,
+           -- No room, not even once all calls under way have given back what they do not use.
+           unpriced or coalesce(used + hold_input + hold_output > budget, false)
+               or coalesce(hold_input * input_price + hold_output * output_price > usd_left, false)
+               as hopeless
+    from chosen
+), judged as (
+    select priced.*,
+           case
+               when unpriced then 'price'
+               when coalesce(hopeless and used + hold_input + hold_output > budget, false)
+                   or used + held + sum(hold_input::bigint + hold_output)
+                          filter (where not hopeless) over of_workspace > budget
+                   then 'tokens'
+               when hopeless
+                   or usd_held + sum(hold_usd) filter (where not hopeless) over of_configuration
+                      > usd_left
+                   then tighter
+           end as lacks
+    from priced
+    window of_workspace as (partition by workspace, counts order by place),
+           of_configuration as (partition by workspace, configuration order by place)
+), ruled as (
+    select judged.*, lacks is not null and (may_wait and not unpriced or not hopeless) as postponed
+    from judged
 ), mine as (
     update penstock.jobs j
-    set state = 4, fence = $5, attempts = j.attempts + 1,
-        crashes = j.crashes + case when j.fence = input.lapsed then 1 else 0 end,
+    set state = 4, fence = $8, attempts = j.attempts + 1,
+        crashes = j.crashes + case when j.fence = ruled.lapsed then 1 else 0 end,
         started_at = coalesce(j.started_at, now()), wait_until = null
-    from input
-    where j.id = input.id
-      and (j.fence is null or j.fence = input.lapsed)
-      and j.placement_version = input.placement
+    from ruled
+    where j.id = ruled.id and not ruled.postponed
+      and (j.fence is null or j.fence = ruled.lapsed)
+      and j.placement_version = ruled.placement
     returning j.id, j.workspace, j.model, j.attempts, j.tries, j.crashes, j.created_at, j.deadline,
-              j.last_error, j.spent, j.input_tokens_est, j.output_tokens_est,
-              input.lapsed, input.possible_cost
+              j.last_error, j.spent, j.trace, j.input_tokens_est, j.output_tokens_est,
+              j.configuration, ruled.lapsed, ruled.lacks,
+              ruled.hold_input, ruled.hold_output, ruled.hold_usd,
+              ruled.budget is not null or ruled.by_money as is_bounded,
+              case when ruled.lacks is not null or not ruled.counts then 0
+                   else case when ruled.budget is null then 0 else 1 end
+                      + case when ruled.by_money and ruled.hold_usd is not null then 2 else 0 end
+              end as reserves
 ), abandoned as (
     update penstock.attempts a
     set state = 12, finished_at = now(), estimated = true, error_kind = 'interrupted',
         error_message = 'the worker was lost while the call was open; it may have been paid',
-        input_tokens = mine.input_tokens_est, output_tokens = mine.output_tokens_est,
-        cost_usd = mine.possible_cost
+        input_tokens = coalesce(a.hold_input_tokens, mine.input_tokens_est),
+        output_tokens = coalesce(a.hold_output_tokens, mine.output_tokens_est),
+        cost_usd = a.hold_usd
     from mine
     where mine.lapsed is not null
       and a.job_id = mine.id and a.fence = mine.lapsed
       and case a.state when 1 then true else false end
-    returning a.job_id, a.workspace, a.input_tokens::bigint + a.output_tokens as tokens
+    returning a.job_id, a.input_tokens, a.output_tokens, a.cost_usd
 ), earlier as (
     -- A lost attempt left nothing in the job's row: what came before it is summed up anew.
     select a.job_id,
@@ -45,35 +154,55 @@ with input as (
     join penstock.attempts a on a.job_id = mine.id
     where mine.lapsed is not null and case when a.state >= 10 then true else false end
     group by a.job_id
+), keyed as (
+    select mine.id, k.sealed, coalesce(k.fingerprint, 'platform') as credential
+    from mine
+    left join penstock.llm_configurations c
+        on c.workspace_id = mine.workspace and c.name = mine.configuration
+    left join penstock.provider_keys k
+        on k.workspace_id = mine.workspace and k.provider = $9 and coalesce(c.own_keys, true)
 ), opened as (
-    insert into penstock.attempts (job_id, number, workspace, provider, model, worker, fence, state)
-    select id, attempts, workspace, $6, model, $7, $5, 1 from mine
-), losers as (
-    select c.workspace_id, lost.tokens
-    from (select workspace, sum(tokens)::bigint as tokens from abandoned group by 1) lost
-    join penstock.llm_configs c on c.workspace_id = lost.workspace
-    order by c.workspace_id
-    for update of c
-), counted as (
+    insert into penstock.attempts (
+        job_id, number, workspace, provider, model, worker, fence, state, configuration, credential,
+        hold_input_tokens, hold_output_tokens, hold_usd, reserves)
+    select mine.id, attempts, workspace, $9, model, $10, $8, 1, configuration, keyed.credential,
+           hold_input, hold_output, hold_usd, reserves
+    from mine
+    join keyed on keyed.id = mine.id
+), held_tokens as (
     update penstock.llm_configs c
-    set tokens_used_this_month = case when c.budget_reset_at > now()
-            then c.tokens_used_this_month + losers.tokens else losers.tokens end,
-        budget_reset_at = case when c.budget_reset_at > now() then c.budget_reset_at
-            else (date_trunc('month', now() at time zone 'utc') + interval '1 month')
-                 at time zone 'utc' end
-    from losers
-    where c.workspace_id = losers.workspace_id
+    set tokens_held = c.tokens_held + mine.held
+    from (select workspace, sum(hold_input::bigint + hold_output) as held
+          from mine where reserves & 1 = 1 group by 1) mine
+    where c.workspace_id = mine.workspace
+), held_money as (
+    update penstock.llm_configurations c
+    set usd_held = c.usd_held + mine.held
+    from (select workspace, configuration, sum(hold_usd) as held
+          from mine where reserves & 2 = 2 group by 1, 2) mine
+    where c.workspace_id = mine.workspace and c.name = mine.configuration
 )
-select mine.id, mine.workspace, mine.model, mine.attempts as number, mine.tries, mine.crashes,
-       mine.created_at, mine.deadline, mine.last_error,
+select ruled.id, mine.id is not null as opened, ruled.workspace, ruled.configuration, ruled.lacks,
+       mine.model, mine.attempts as number, mine.tries, mine.crashes, mine.created_at,
+       mine.deadline, mine.last_error, mine.trace,
        case when earlier.spent is null then mine.spent
             else coalesce(mine.spent, '{}') || earlier.spent end as spent,
        p.body,
        abandoned.job_id is not null as lost_one,
-       coalesce(c.tokens_used_this_month >= c.default_token_budget and c.budget_reset_at > now(),
-                false) as over_budget
-from mine
+       abandoned.input_tokens as lost_input, abandoned.output_tokens as lost_output,
+       abandoned.cost_usd as lost_usd,
+       ruled.hold_input, ruled.hold_output, ruled.hold_usd,
+       case when ruled.hard and mine.is_bounded then ruled.hold_output end as output_cap,
+       ruled.hold_output < ruled.most_output as is_short,
+       keyed.sealed, keyed.credential,
+       ruled.budget - ruled.used as tokens_left,
+       ruled.budget - ruled.used - ruled.held as tokens_free,
+       ruled.usd_left, ruled.usd_left - ruled.usd_held as usd_free,
+       ruled.hard, ruled.may_wait
+from ruled
+left join mine on mine.id = ruled.id
+left join keyed on keyed.id = ruled.id
 left join penstock.payloads p on p.job_id = mine.id
 left join abandoned on abandoned.job_id = mine.id
 left join earlier on earlier.job_id = mine.id
-left join penstock.llm_configs c on c.workspace_id = mine.workspace
+where mine.id is not null or ruled.postponed

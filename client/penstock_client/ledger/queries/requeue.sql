@@ -42,7 +42,7 @@ with chosen as (
     left join used on used.job_id = chosen.id
     where j.id = chosen.id
     returning j.id, j.workspace, j.provider, j.model, j.state, j.lane, j.placement_version,
-              j.input_tokens_est, j.output_tokens_est, j.fence, j.capability, j.limit_tag,
+              j.input_tokens_est, j.output_tokens_est, j.fence, j.capability, j.limit_tag, j.configuration,
               0::bigint as wait_ms, chosen.was_at
 ), pending as (
     insert into penstock.submissions (first_id, last_id, due_at)

@@ -1,5 +1,5 @@
 -- Settle a group of attempts of different jobs in one transaction; safe to repeat.
--- Usage is written once for each attempt. A job takes our decision when it is still ours, or when
+-- Usage is written once for each attempt, and counted by the trigger on `attempts`. A job takes our decision when it is still ours, or when
 -- we bring a valid answer and it has none yet, whoever holds it now. An answer that comes too late
 -- is kept with the job all the same. Returns the jobs that took the decision.
 -- $3 our fences; $4 what became of the attempt; $19 the job's next state, $20 1 when the try
@@ -25,12 +25,8 @@ with input as (
         cache_write_tokens = input.cache_write_tokens, reasoning_tokens = input.reasoning_tokens,
         estimated = input.estimated, cost_usd = input.cost_usd, simulated = input.simulated
     from input
-    join penstock.attempts before on before.job_id = input.job_id and before.number = input.number
     where a.job_id = input.job_id and a.number = input.number
       and case a.state when 1 then true when 12 then true else false end -- open or abandoned
-    -- What an abandoned attempt was counted as is taken off again.
-    returning a.workspace, a.input_tokens::bigint + a.output_tokens
-                           - before.input_tokens - before.output_tokens as tokens
 ), moved as (
     update penstock.jobs j
     set state = input.state,
@@ -57,20 +53,5 @@ with input as (
     insert into penstock.answers (job_id, number, body)
     select job_id, number, body from input where body is not null
     on conflict do nothing
-), spenders as (
-    select c.workspace_id, s.tokens
-    from (select workspace, sum(tokens)::bigint as tokens from closed group by 1) s
-    join penstock.llm_configs c on c.workspace_id = s.workspace
-    order by c.workspace_id
-    for update of c
-), counted as (
-    update penstock.llm_configs c
-    set tokens_used_this_month = case when c.budget_reset_at > now()
-            then c.tokens_used_this_month + spenders.tokens else greatest(spenders.tokens, 0) end,
-        budget_reset_at = case when c.budget_reset_at > now() then c.budget_reset_at
-            else (date_trunc('month', now() at time zone 'utc') + interval '1 month')
-                 at time zone 'utc' end
-    from spenders
-    where c.workspace_id = spenders.workspace_id
 )
 select id, placement_version from moved

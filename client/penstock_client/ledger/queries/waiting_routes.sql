@@ -1,7 +1,7 @@
 -- Those of some jobs of a provider that wait and that nobody holds, with the routes they may take.
 -- Does not ask for `finished_at`, see `divert`. $1 provider, $2 job IDs.
 select j.id, j.workspace, j.provider, j.model, j.state, j.lane, j.placement_version,
-       j.input_tokens_est, j.output_tokens_est, j.fence, j.capability, j.limit_tag,
+       j.input_tokens_est, j.output_tokens_est, j.fence, j.capability, j.limit_tag, j.configuration,
        0::bigint as wait_ms,
        array(select json_array_elements_text(convert_from(p.body, 'UTF8')::json -> 'routes')) as routes
 from penstock.jobs j

@@ -3,7 +3,8 @@
 -- wait at its gate, out of the turns, and are looked at again when it may have opened.
 -- KEYS[1] epoch.  ARGV: slots, token (8 bytes), lease in ms, entries to take back at most, slots
 -- for work that is not interactive.
--- Returns {1, wait_ms, epoch, flows, then for each job: entry, lapsed token or '', flow index},
+-- Returns {1, wait_ms, epoch, flows, then for each job: entry, lapsed token or '', flow index, and
+-- 8 bytes of tokens in and out that it is likely to use at most, or ''},
 -- where wait_ms is the time until there may be more to claim (-1: not before something happens);
 -- {0, state} while the index is not open.
 local WEIGHT = { ['0'] = 8, ['1'] = 2, ['2'] = 1 } -- a lane's share within its workspace
@@ -97,7 +98,7 @@ local function kept_by(buckets, tokens_in, tokens_out, most_out, interactive)
   return gate, at
 end
 
-local function lease(entry, place, flow, model, tokens_in, tokens_out, occupied)
+local function lease(entry, place, flow, model, tokens_in, tokens_out, occupied, long_in, long_out)
   local id = string.sub(entry, 1, 16)
   local lapsed = any_lapsed and redis.call('HGET', base .. 'lapsed', id) or ''
   if lapsed ~= '' then redis.call('HDEL', base .. 'lapsed', id) end
@@ -113,6 +114,7 @@ local function lease(entry, place, flow, model, tokens_in, tokens_out, occupied)
   out[#out + 1] = entry
   out[#out + 1] = lapsed or ''
   out[#out + 1] = flow_index[flow]
+  out[#out + 1] = long_in and struct.pack('>I4I4', long_in, long_out) or ''
 end
 
 -- The head of a tree: workspace, its pass, the pass of the next workspace.
@@ -170,11 +172,11 @@ local function serve(tree, ws, ws_pass, ws_limit, flow, flow_pass, flow_limit)
   if not gate then gate, wake, probing = gates_of(flow) end
   local seen, ws_time, flow_time = 0, ws_pass, flow_pass
   if not gate then
-    local buckets = buckets_of(flow)
+    local buckets, budgets = buckets_of(flow), rooms_of(flow)
     local room = slots - taken
     if not interactive then room = math.min(room, other_slots - others) end
     local alone = ws_limit == math.huge and flow_limit == math.huge
-    local peek = math.min(room, (alone and #buckets == 0 and #probing == 0) and 1000 or 8)
+    local peek = math.min(room, (alone and #buckets == 0 and #budgets == 0 and #probing == 0) and 1000 or 8)
     local weight, ws_weight = WEIGHT[lane] or 1, weight_of(ws)
     local head = redis.call('ZRANGE', QUEUE, 0, peek - 1, 'WITHSCORES')
     for i = 1, #head, 2 do
@@ -184,9 +186,11 @@ local function serve(tree, ws, ws_pass, ws_limit, flow, flow_pass, flow_limit)
       if seen_now[id] or redis.call('HEXISTS', base .. 'held', id) == 1 then
         seen = seen + 1
       else
-        local tokens_in, tokens_out, most_out = expected(entry, model)
+        local tokens_in, tokens_out, most_out, long_in, long_out = expected(entry, model)
         gate, wake = kept_by(buckets, tokens_in, tokens_out, most_out, interactive)
+        if not gate then gate, wake = no_room(budgets, entry, most_out, long_in, long_out) end
         if gate then break end
+        draw(budgets, entry, most_out, long_in, long_out)
         seen, seen_now[id] = seen + 1, true
         local occupied = {}
         for _, bucket in ipairs(buckets) do
@@ -197,7 +201,8 @@ local function serve(tree, ws, ws_pass, ws_limit, flow, flow_pass, flow_limit)
           probes[probed] = redis.call('HINCRBY', base .. 'gate:' .. probed, 'used', 1)
           occupied[#occupied + 1] = 'gate:' .. probed
         end
-        lease(entry, head[i + 1], flow, model, tokens_in, tokens_out, occupied)
+        lease(entry, head[i + 1], flow, model, tokens_in, tokens_out, occupied,
+          long_in, long_out)
         taken = taken + 1
         if not interactive then others = others + 1 end
         ws_time, flow_time = ws_pass, flow_pass
@@ -244,6 +249,7 @@ if taken > 0 then
   if redis.call('INCRBY', PACE, taken) == taken then redis.call('EXPIRE', PACE, 180) end
 end
 write_buckets()
+write_rooms()
 
 -- When there may be more: the next job that falls due, the next gate that may open.
 local wake_at = math.huge

@@ -145,22 +145,24 @@ local function room_at(gate, most)
 end
 
 -- What calls of this capability and model really use, once enough of them were seen:
--- {input tokens for each estimated one, output tokens}, or false.
+-- {input tokens for each estimated one, output tokens, and the same of long ones}, or false.
 local function length_of(capability, model)
   return cached('lengths', capability .. model, function()
     local stored = redis.call('HGET', base .. 'lengths', capability .. model)
     if not stored then return false end
-    local count, ratio, output = struct.unpack('>I4dd', stored)
-    return count >= 5 and { ratio, output }
+    local count, ratio, output, long_ratio, long_output = struct.unpack('>I4dddd', stored)
+    return count >= 5 and { ratio, output, long_ratio, long_output }
   end)
 end
 
--- Tokens in and out to expect of an entry, and at most out.
+-- Tokens in and out to expect of an entry, at most out, and those in and out that such calls mostly
+-- use at most (nil while that is not known).
 local function expected(entry, model)
   local tokens_in, most_out = struct.unpack('>I4I4', entry, 17)
   local known = length_of(string.sub(entry, 27, 28), model)
   if not known then return tokens_in, most_out, most_out end
-  return math.ceil(tokens_in * known[1]), math.min(most_out, math.ceil(known[2])), most_out
+  return math.ceil(tokens_in * known[1]), math.min(most_out, math.ceil(known[2])), most_out,
+    math.ceil(tokens_in * known[3]), math.min(most_out, math.ceil(known[4]))
 end
 
 local function cost_of(bucket, tokens_in, tokens_out, most_out)

@@ -9,6 +9,7 @@
 -- A lease that somebody else holds by now is left alone. A job whose lease was lost with the index
 -- queues again all the same. Returns the number of leases given back.
 local LENGTH_MEMORY = 20 -- calls: how slowly a learned length forgets
+local LONG_FORGETS = 0.02 -- of its way back to the usual, with each call that is shorter
 
 local released, woken = 0, false
 local told, owed, learned, states, accepted = {}, {}, {}, {}, {}
@@ -88,9 +89,10 @@ end
 local function learn(record, tokens_in, tokens_out)
   local _, _, _, model = parts_of(record.flow)
   local name = string.sub(record.tail, 11, 12) .. model
-  local sums = learned[name] or { 0, 0, 0 }
-  local estimated = math.max(1, (struct.unpack('>I4', record.tail)))
-  learned[name] = { sums[1] + 1, sums[2] + tokens_in / estimated, sums[3] + tokens_out }
+  local sums = learned[name] or { 0, 0, 0, 0, 0 }
+  local ratio = tokens_in / math.max(1, (struct.unpack('>I4', record.tail)))
+  learned[name] = { sums[1] + 1, sums[2] + ratio, sums[3] + tokens_out, math.max(sums[4], ratio),
+    math.max(sums[5], tokens_out) }
 end
 
 for at = 4, #ARGV, 9 do
@@ -181,13 +183,17 @@ end
 write_buckets()
 
 for name, sums in pairs(learned) do
-  local count, ratio, output = 0, 1, 0
+  local count, ratio, output, long_ratio, long_output = 0, 1, 0, 0, 0
   local stored = redis.call('HGET', base .. 'lengths', name)
-  if stored then count, ratio, output = struct.unpack('>I4dd', stored) end
+  if stored then count, ratio, output, long_ratio, long_output = struct.unpack('>I4dddd', stored) end
   local total = math.min(count, LENGTH_MEMORY) + sums[1]
   local kept = total - sums[1]
-  redis.call('HSET', base .. 'lengths', name, struct.pack('>I4dd', math.min(count + sums[1], 1e9),
-    (ratio * kept + sums[2]) / total, (output * kept + sums[3]) / total))
+  ratio, output = (ratio * kept + sums[2]) / total, (output * kept + sums[3]) / total
+  local forgets = 1 - (1 - LONG_FORGETS) ^ sums[1]
+  long_ratio = math.max(sums[4], long_ratio - (long_ratio - ratio) * forgets)
+  long_output = math.max(sums[5], long_output - (long_output - output) * forgets)
+  redis.call('HSET', base .. 'lengths', name, struct.pack('>I4dddd',
+    math.min(count + sums[1], 1e9), ratio, output, long_ratio, long_output))
 end
 for gate, state in pairs(states) do
   if state and state.changed then
