@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock_schemas.status import AttemptState
+from penstock_schemas.status import AttemptState, ErrorKind
 from penstock_worker.leases import LEASE_S
 from tests.chaos.stack import ChaosStack, running
 
@@ -120,3 +120,27 @@ async def test_stopped_worker_loses_nothing_and_charges_nothing(chaos: ChaosStac
         "select count(*) from penstock.attempts where state = $1", AttemptState.ABANDONED
     )
     assert abandoned[0][0] == 0
+
+
+async def test_hard_budget_holds_while_workers_are_killed(chaos: ChaosStack) -> None:
+    workers = [await chaos.worker(concurrency=100) for _ in range(3)]
+    async with running(chaos, ROWS) as run:
+        await run.reach(1 / 15)  # the lengths of answers are known
+        await chaos.query(
+            "update penstock.llm_configs set budget_mode = 'hard', "
+            "default_token_budget = 6 * (tokens_used_this_month + tokens_held)"
+        )
+        for doomed, share in zip(workers, (0.15, 0.25), strict=False):
+            await run.reach(share)
+            doomed.kill()
+            await doomed.process.wait()
+        results = await run.ends()
+    kinds = {result.error.kind for result in results if result.error is not None}
+    assert kinds == {ErrorKind.BUDGET_EXCEEDED}
+    row = (await chaos.query("select * from penstock.llm_configs"))[0]
+    used, budget = row["tokens_used_this_month"], row["default_token_budget"]
+    print(f"used {used / budget:.1%} of the budget, {sum(r.ok for r in results)} of {ROWS} rows")
+    assert row["tokens_held"] == 0
+    assert 0.9 * budget <= used <= budget
+    counted = "select sum(input_tokens + output_tokens) from penstock.usage"
+    assert used == (await chaos.query(counted))[0][0]

@@ -278,3 +278,19 @@ async def test_usage_by_the_hour_adds_up_with_the_attempts(
     assert row is not None
     assert (row["calls"], row["succeeded"], row["abandoned"]) == (3, 3, 0)
     assert (row["input_tokens"], row["cost_usd"]) == (84, Decimal("1.01"))
+
+
+async def test_lost_call_of_a_job_that_has_to_wait_gives_its_reservation_back(
+    ledger: Ledger, db: asyncpg.Connection
+) -> None:
+    await _budget(db, 40, tokens_used_this_month=10)
+    lost, other = await _jobs(ledger, 2)
+    await _open(ledger, [lost, other])
+    # No room for a second try while the other runs: the job waits, free of its lost lease.
+    opened = await _open(ledger, [lost], fence=2, lapsed=1)
+    assert [lease.job_id for lease in opened.postponed] == [lost.job_id]
+    assert await _held(db) == (25, 15, Decimal(0))
+    await settle(ledger, [settlement_of(other, usage=Usage())])
+    (again,) = (await _open(ledger, [lost], fence=3)).attempts
+    assert (again.number, again.crashes, again.lacks) == (2, 1, None)
+    assert again.spent.usage.total_tokens == 15

@@ -257,7 +257,7 @@ class ProviderWorker(Worker):
         because it has ended, was moved, or is held by somebody else."""
         ours = {attempt.lease.job_id for attempt in opened.attempts}
         left = [lease for lease in leases if lease.job_id not in ours]
-        waiting = {lease.job_id for lease in opened.postponed if lease.lapsed is None}
+        waiting = {lease.job_id for lease in opened.postponed}
         self._forget(left)
         await self._tell_rooms(opened, leases)
         self._wake.set()

@@ -110,17 +110,24 @@ with input as (
     select judged.*, lacks is not null and (may_wait and not unpriced or not hopeless) as postponed
     from judged
 ), mine as (
+    -- A postponed job whose lease lapsed is free from here on: what its lost call reserved counts as
+    -- used, or jobs without room would wait for it for ever.
     update penstock.jobs j
-    set state = 4, fence = $8, attempts = j.attempts + 1,
+    set state = case when ruled.postponed then 1 else 4 end,
+        fence = case when ruled.postponed then null else $8::bigint end,
+        attempts = j.attempts + case when ruled.postponed then 0 else 1 end,
         crashes = j.crashes + case when j.fence = ruled.lapsed then 1 else 0 end,
-        started_at = coalesce(j.started_at, now()), wait_until = null
+        started_at = case when ruled.postponed then j.started_at
+                          else coalesce(j.started_at, now()) end,
+        wait_until = case when ruled.postponed
+                          then now() + make_interval(secs => j.max_queue_wait_s) end
     from ruled
-    where j.id = ruled.id and not ruled.postponed
+    where j.id = ruled.id and (ruled.lapsed is not null or not ruled.postponed)
       and (j.fence is null or j.fence = ruled.lapsed)
       and j.placement_version = ruled.placement
     returning j.id, j.workspace, j.model, j.attempts, j.tries, j.crashes, j.created_at, j.deadline,
               j.last_error, j.spent, j.trace, j.input_tokens_est, j.output_tokens_est,
-              j.configuration, ruled.lapsed, ruled.lacks,
+              j.configuration, ruled.lapsed, ruled.lacks, ruled.postponed,
               ruled.hold_input, ruled.hold_output, ruled.hold_usd,
               ruled.budget is not null or ruled.by_money as is_bounded,
               case when ruled.lacks is not null or not ruled.counts then 0
@@ -152,7 +159,7 @@ with input as (
            ) as spent
     from mine
     join penstock.attempts a on a.job_id = mine.id
-    where mine.lapsed is not null and case when a.state >= 10 then true else false end
+    where mine.crashes > 0 and case when a.state >= 10 then true else false end
     group by a.job_id
 ), keyed as (
     select mine.id, k.sealed, coalesce(k.fingerprint, 'platform') as credential
@@ -169,6 +176,7 @@ with input as (
            hold_input, hold_output, hold_usd, reserves
     from mine
     join keyed on keyed.id = mine.id
+    where not mine.postponed
 ), held_tokens as (
     update penstock.llm_configs c
     set tokens_held = c.tokens_held + mine.held
@@ -182,7 +190,7 @@ with input as (
           from mine where reserves & 2 = 2 group by 1, 2) mine
     where c.workspace_id = mine.workspace and c.name = mine.configuration
 )
-select ruled.id, mine.id is not null as opened, ruled.workspace, ruled.configuration, ruled.lacks,
+select ruled.id, not ruled.postponed as opened, ruled.workspace, ruled.configuration, ruled.lacks,
        mine.model, mine.attempts as number, mine.tries, mine.crashes, mine.created_at,
        mine.deadline, mine.last_error, mine.trace,
        case when earlier.spent is null then mine.spent
