@@ -46,6 +46,7 @@ from penstock_client.reading_along import read_deltas
 from penstock_client.requeueing import EndedJobs, find_ended, requeue
 from penstock_client.routing import AnyJob, estimate_tokens, routes_for
 from penstock_client.settings import Settings
+from penstock_client.tracing import current_trace, submitting
 from penstock_client.waiting import Waiter, decode_result
 from penstock_client.workspaces import Workspaces
 from penstock_schemas.catalog import catalog
@@ -184,6 +185,10 @@ class Penstock:
         """What operators see and steer: providers, breakers, credentials."""
         return Operations(self.ledger, self._redis, self.catalog)
 
+    def metering(self) -> Metering:
+        """Readings of queues, limits, breakers and totals of usage, for metrics."""
+        return Metering(self.ledger, self._redis, lambda: self.catalog)
+
     async def refresh_catalog(self) -> None:
         """Take up now what has changed in the catalogue's tables; else within five minutes.
 
@@ -198,6 +203,7 @@ class Penstock:
         """Record and enqueue one job; see `submit_many`."""
         return (await self.submit_many([job], connection=connection))[0]
 
+    @submitting
     async def submit_many(self, jobs: Sequence[AnyJob], *, connection: Any = None) -> list[Handle]:
         """Record and enqueue jobs; handles come in the jobs' order.
 
@@ -370,6 +376,9 @@ class Penstock:
             system_hash=system_hash(job),
             limit_tag=job.limit_tag,
             max_queue_wait_s=job.max_queue_wait_s,
+            session_key=job.session_key,
+            task_description=job.task_description,
+            trace=current_trace(),
             body=body,
         )
 

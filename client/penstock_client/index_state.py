@@ -17,6 +17,8 @@ from penstock_schemas.keys import ProviderKeys
 from penstock_schemas.limits import EACH
 
 _Hash = Mapping[bytes, bytes]
+#: Paced limits admit so much ahead of their rate, in ms; as in the script of limits.
+BURST_MS = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +29,8 @@ class LimitState:
     much of the amount is used: it falls with refusals and rises again. `used` are the calls that
     occupy a concurrency limit, or the units spent of a day; None where a limit is paced.
     `refused` counts the refusals met, the last of them at `refused_at`. `waiting` flows are kept by
-    this limit.
+    this limit. `in_use` is the share, 0 to 1, that is taken just now: of the amount, or, where a
+    limit is paced, of what may go out at this moment; None where each name has its own.
     """
 
     provider: str
@@ -41,6 +44,7 @@ class LimitState:
     refused: int
     refused_at: datetime | None
     waiting: int
+    in_use: float | None = None
 
     @property
     def place(self) -> tuple[str, str, str, int]:
@@ -84,7 +88,8 @@ async def read_limits(redis: ArqRedis, providers: Sequence[str]) -> list[LimitSt
         pipeline.time()
         for provider in providers:
             pipeline.hgetall(ProviderKeys(provider).base + "rules")
-        (seconds, _), *rules = await pipeline.execute()
+        (seconds, micros), *rules = await pipeline.execute()
+    now_ms = seconds * 1000 + micros // 1000
     buckets = [
         bucket
         for provider, ruled in zip(providers, rules, strict=True)
@@ -100,7 +105,7 @@ async def read_limits(redis: ArqRedis, providers: Sequence[str]) -> list[LimitSt
                 pipeline.zcard(f"{base}w:{bucket.key}|{kind}")
         found: list[Any] = await pipeline.execute()
     states = (
-        state_of(bucket, found[at], waiting=found[at + 1] + found[at + 2], now_s=seconds)
+        state_of(bucket, found[at], waiting=found[at + 1] + found[at + 2], now_ms=now_ms)
         for bucket, at in zip(buckets, range(0, len(found), 3), strict=True)
     )
     return [state for state in states if state is not None]
@@ -115,12 +120,13 @@ def buckets_of(provider: str, rules: _Hash) -> list[Bucket]:
     ]
 
 
-def state_of(bucket: Bucket, fields: _Hash, *, waiting: int, now_s: int) -> LimitState | None:
+def state_of(bucket: Bucket, fields: _Hash, *, waiting: int, now_ms: int) -> LimitState | None:
     """A limit from the hash of its bucket; None where that has no amount."""
     amount = _number(fields, b"amount")
     if amount <= 0:
         return None
     refused_at_ms = _number(fields, b"refused_at")
+    used = _used(bucket, fields, now_ms)
     return LimitState(
         provider=bucket.provider,
         scope=bucket.scope,
@@ -129,19 +135,30 @@ def state_of(bucket: Bucket, fields: _Hash, *, waiting: int, now_s: int) -> Limi
         amount=amount,
         source=fields.get(b"source", b"").decode(),
         share=float(fields.get(b"factor", b"1")),
-        used=_used(bucket, fields, now_s),
+        used=used,
         refused=_number(fields, b"refused"),
         refused_at=datetime.fromtimestamp(refused_at_ms / 1000, UTC) if refused_at_ms else None,
         waiting=waiting,
+        in_use=_in_use(bucket, fields, used=used, now_ms=now_ms),
     )
 
 
-def _used(bucket: Bucket, fields: _Hash, now_s: int) -> int | None:
+def _in_use(bucket: Bucket, fields: _Hash, *, used: int | None, now_ms: int) -> float | None:
+    if bucket.scope.endswith(f":{EACH}"):
+        return None
+    if used is not None:
+        return min(1.0, used / _number(fields, b"amount"))
+    if b"tat" not in fields:
+        return None
+    return min(1.0, max(0.0, 1 + (float(fields[b"tat"]) - now_ms) / BURST_MS))
+
+
+def _used(bucket: Bucket, fields: _Hash, now_ms: int) -> int | None:
     if bucket.window_ms == 0:
         return _number(fields, b"used")
     if b"span" not in fields:
         return None
-    in_this_window = now_s * 1000 // bucket.window_ms == _number(fields, b"span")
+    in_this_window = now_ms // bucket.window_ms == _number(fields, b"span")
     return _number(fields, b"spent") if in_this_window else 0
 
 

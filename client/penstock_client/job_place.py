@@ -23,7 +23,6 @@ from penstock_schemas.keys import ProviderKeys
 _MINUTE_S = 60
 #: The tree in which a lane's workspaces take turns.
 _TREES = "ibz"
-_PLATFORM = b"platform"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,14 +68,15 @@ class JobPlace:
 async def look(redis: ArqRedis, row: Any) -> JobPlace:
     """Look for a job, a row of `explain_job.sql`; raises redis errors."""
     keys = ProviderKeys(row["provider"])
-    base, flow = keys.base, flow_of(row).name
+    base, job_flow = keys.base, flow_of(row)
+    flow = job_flow.name
     commands: Any = redis
     seconds, micros = await commands.time()
     minute = seconds // _MINUTE_S
     turns = f"{base}{_TREES[row['lane']]}turns"
     async with commands.pipeline(transaction=False) as pipeline:
         pipeline.hget(keys.epoch, "state")
-        pipeline.hget(f"{base}credentials", row["workspace"])
+        pipeline.hmget(f"{base}credentials", *job_flow.credential_names)
         pipeline.zscore(keys.leases, row["id"].bytes)
         pipeline.zrank(f"{base}q:{flow}", _entry(row))
         pipeline.zcard(f"{base}q:{flow}")
@@ -90,9 +90,9 @@ async def look(redis: ArqRedis, row: Any) -> JobPlace:
         pipeline.hkeys(f"{base}paused")
         pipeline.hgetall(f"{base}shut")
         found: list[Any] = await pipeline.execute()
-    index, credential, lease, rank, queued, turn, workspaces, workers, latest, running = found[:10]
+    index, credentials, lease, rank, queued, turn, workspaces, workers, latest, running = found[:10]
     pace, at, paused, shut = found[10:]
-    credential = (credential or _PLATFORM).decode()
+    credential = job_flow.credential(credentials)
     place = JobPlace(
         now=datetime.fromtimestamp(seconds + micros / 1e6, UTC),
         index=(index or b"").decode(),
@@ -107,7 +107,7 @@ async def look(redis: ArqRedis, row: Any) -> JobPlace:
         running=running,
         claimed_a_second=sum(int(count or 0) for count in pace) / (_MINUTE_S + seconds % _MINUTE_S),
     )
-    gate = gate_that_keeps(flow_of(row), at=at, paused=paused, shut=shut, credential=credential)
+    gate = gate_that_keeps(job_flow, at=at, paused=paused, shut=shut, credential=credential)
     return place if gate is None else await _with_gate(redis, row["provider"], gate, place)
 
 

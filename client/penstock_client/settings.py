@@ -26,7 +26,9 @@ class Settings(BaseSettings):
 
     `deadline_s` bounds every await on Redis or Postgres. Set `statement_cache_size` to 0 behind a
     PgBouncer older than 1.21 in transaction mode; prepared statements are not safe there. Workers
-    that start try their key with one tiny call, unless `smoke_test` is off.
+    that start try their key with one tiny call, unless `smoke_test` is off. Workers and stewards
+    serve metrics where `metrics_port` is set, to this machine unless `metrics_host` says otherwise.
+    `metrics_open` lets anybody read the gateway's.
     """
 
     model_config = SettingsConfigDict(
@@ -40,6 +42,9 @@ class Settings(BaseSettings):
     deadline_s: float = Field(default=10.0, gt=0)
     statement_cache_size: int = Field(default=200, ge=0)
     smoke_test: bool = True
+    metrics_port: int | None = Field(default=None, ge=0, le=65_535)
+    metrics_host: str = "127.0.0.1"
+    metrics_open: bool = False
 
     @classmethod
     def load(cls) -> Settings:
@@ -50,6 +55,10 @@ class Settings(BaseSettings):
             detail = error.errors(include_url=False, include_input=False)[0]
             variable = f"PENSTOCK_{detail['loc'][0]}".upper()
             raise ConfigurationError(f"{variable}: {detail['msg']}") from None
+
+    def with_metrics_port(self, port: int | None) -> Settings:
+        """The same with another port for metrics; None leaves it as it is."""
+        return self if port is None else self.model_copy(update={"metrics_port": port})
 
     @property
     def config_file(self) -> Path | None:

@@ -25,6 +25,9 @@ def gateway(
     """Serve Penstock over HTTP until SIGTERM or Ctrl-C; open requests get 30 s to finish."""
     import uvicorn
 
+    from penstock_client.tracing import export_spans
+
+    export_spans("penstock-gateway")
     uvicorn.run(
         "penstock_gateway.app:create_app",
         factory=True,

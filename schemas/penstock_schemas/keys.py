@@ -11,6 +11,12 @@ from dataclasses import dataclass
 #: Bumped when the meaning of a key changes, so that two versions never share an index.
 PREFIX = "ps3"
 
+#: The configuration under which a workspace's new key is tried: no budget and no gate of another
+#: key counts. It is the name of its credential too.
+KEY_CHECK = "key-check"
+#: The credential of whoever has no key of their own.
+PLATFORM = "platform"
+
 #: String: the name of the steward on duty, for as long as it says so.
 STEWARD = f"{PREFIX}:steward"
 #: Sorted set: the totals of usage that metrics have told, so that none is ever seen to fall.

@@ -15,7 +15,7 @@ DAY_MS = 86_400_000
 def only(word: str, *, waiting: int = 0, **fields: object) -> LimitState | None:
     (bucket,) = buckets_of("openai", {b"provider": word.encode()})
     stored = {name.encode(): str(value).encode() for name, value in fields.items()}
-    return state_of(bucket, stored, waiting=waiting, now_s=NOW_S)
+    return state_of(bucket, stored, waiting=waiting, now_ms=NOW_S * 1000)
 
 
 def test_rules_name_a_bucket_for_each_word() -> None:

@@ -22,6 +22,7 @@ NAMES = ("schemas", "client", "worker", "gateway")
 DISTRIBUTION_OF = {
     "dotenv": "python-dotenv",
     "json_repair": "json-repair",
+    "opentelemetry": "opentelemetry-api",
     "pydantic_core": "pydantic",
     "starlette": "fastapi",
     "uuid_utils": "uuid-utils",

@@ -24,6 +24,15 @@ def register(app: typer.Typer) -> None:
     app.command("demo", epilog="Example: penstock demo --messages 1000")(demo)
 
 
+MetricsPort = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=65535,
+        envvar="PENSTOCK_METRICS_PORT",
+        help="Serve Prometheus metrics of this process on this port.",
+    ),
+]
 JsonLogs = Annotated[bool, typer.Option("--json-logs", help="Write logs as JSON lines.")]
 
 
@@ -36,22 +45,24 @@ def worker(
     drain_s: Annotated[
         float, typer.Option(min=1, help="Seconds that calls under way get to finish on SIGTERM.")
     ] = 60,
+    metrics_port: MetricsPort = None,
     json_logs: JsonLogs = False,
 ) -> None:
     """Run calls of one provider until SIGTERM; start more of these to scale that provider."""
     import uvloop
 
     from penstock_client.settings import Settings
+    from penstock_client.tracing import export_spans
     from penstock_worker.compose import run_worker
     from penstock_worker.credentials import environment
     from penstock_worker.logs import configure_logs
 
     configure_logs(json=json_logs)
+    export_spans("penstock-worker")
     _settle_garbage_collector()
     variables = environment(os.environ, folder=Path.cwd())
-    uvloop.run(
-        run_worker(provider, Settings.load(), variables, concurrency=concurrency, drain_s=drain_s)
-    )
+    settings = Settings.load().with_metrics_port(metrics_port)
+    uvloop.run(run_worker(provider, settings, variables, concurrency=concurrency, drain_s=drain_s))
 
 
 def _settle_garbage_collector() -> None:
@@ -66,7 +77,7 @@ def _settle_garbage_collector() -> None:
     gc.set_threshold(100_000, 50, 100)
 
 
-def steward(json_logs: JsonLogs = False) -> None:
+def steward(metrics_port: MetricsPort = None, json_logs: JsonLogs = False) -> None:
     """Keep the index true to the ledger until SIGTERM. One is needed; more do no harm."""
     import uvloop
 
@@ -75,7 +86,7 @@ def steward(json_logs: JsonLogs = False) -> None:
     from penstock_worker.logs import configure_logs
 
     configure_logs(json=json_logs)
-    uvloop.run(run_steward(Settings.load()))
+    uvloop.run(run_steward(Settings.load().with_metrics_port(metrics_port)))
 
 
 def smoke(

@@ -21,18 +21,19 @@ from penstock_client.ledger import Ledger, pending_migrations
 from penstock_client.settings import DATABASE_VARIABLE, Settings
 from penstock_schemas.errors import ConfigurationError
 from penstock_schemas.limit_policy import limit_policy
-from penstock_worker.admission.index import ProviderIndex
 from penstock_worker.credentials import access_to
 from penstock_worker.deltas import DeltaSink
 from penstock_worker.execute import Executor
 from penstock_worker.first_use import try_credential
 from penstock_worker.heartbeat import Heartbeat
 from penstock_worker.leases import Held
+from penstock_worker.metrics import served_process
 from penstock_worker.observing import PLATFORM, Observer
 from penstock_worker.pool import ProviderWorker
 from penstock_worker.providers.http import AiohttpTransport, Sender
 from penstock_worker.providers.registry import adapter_for
 from penstock_worker.steward import Steward
+from penstock_worker.telemetry import Telemetry
 from penstock_worker.wake import Wake
 
 logger = logging.getLogger("penstock.worker")
@@ -66,7 +67,8 @@ async def run_worker(
         Sender(AiohttpTransport(max_connections=slots)) as sender,
     ):
         name, held = process_name(), Held()
-        index = ProviderIndex(redis, provider.name)
+        telemetry = Telemetry.of(settings, provider, models, slots=slots, held=held)
+        index = telemetry.index(redis, provider.name)
         policy = limit_policy(provider.name)
         observer = Observer(index, policy, credential=PLATFORM)
         worker: ProviderWorker | None = None
@@ -76,15 +78,16 @@ async def run_worker(
             sender=sender,
             models=models,
             draining=lambda: worker is not None and not worker.allow_pick_jobs,
-            pass_on=DeltaSink(redis, index.keys).pass_on,
+            pass_on=telemetry.pass_on(DeltaSink(redis, index.keys).pass_on),
             observer=observer,
             jitter=random.random,
         )
         worker = ProviderWorker(
             name=name,
             index=index,
-            ledger=ledger,
+            ledger=telemetry.ledger(ledger),
             executor=executor,
+            around=telemetry.around,
             heartbeat=Heartbeat(
                 settings.require_redis(),
                 provider=provider.name,
@@ -107,7 +110,7 @@ async def run_worker(
                     redis, index, observer, sender, models, provider=provider, access=access
                 )
             )
-        async with _beside(beside):
+        async with telemetry.served(settings), _beside(beside):
             await _until_stopped(worker)
 
 
@@ -146,7 +149,8 @@ async def run_steward(settings: Settings, *, handle_signals: bool = True) -> Non
             models=models,
             handle_signals=handle_signals,
         )
-        await _until_stopped(steward)
+        async with served_process(settings, "penstock_steward"):
+            await _until_stopped(steward)
 
 
 @asynccontextmanager
