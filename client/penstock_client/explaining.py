@@ -190,9 +190,12 @@ def _notes(row: Any, place: JobPlace) -> tuple[str, ...]:
     found: list[str] = []
     budget, used = row["token_budget"], row["tokens_used"] or 0
     if budget is not None and row["budget_counts"] and used >= budget:
+        then = "the job fails when its turn comes"
+        if row["on_budget"] == "wait":
+            then = f"the job waits until {row['budget_resets_at']:%Y-%m-%d %H:%M} UTC or for more"
         found.append(
             f"workspace {row['workspace']} has used {used:,} of its {budget:,} "
-            "tokens of this month: the job fails when its turn comes"
+            f"tokens of this month: {then}"
         )
     if row["state"] != JobState.RUNNING:
         found += _who_could_run_it(row, place)

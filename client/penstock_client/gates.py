@@ -1,12 +1,12 @@
 """Where flows wait in a provider's index: gates in words, and what is known of each.
 
-A gate is a limit's bucket, a breaker, a credential or a pause; the claim script keeps them
-(`penstock_worker/admission/lua`). What is read here is a moment old and for people.
+A gate is a limit's bucket, a budget, a breaker, a credential or a pause; the claim script keeps
+them (`penstock_worker/admission/lua`). What is read here is a moment old and for people.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -26,7 +26,7 @@ class GateState:
     """A breaker or credential that is not closed, in the sense of a breaker.
 
     `name` is `model:<m>`, `credential:<c>` or `access:<c>/<m>`; `state` is `open`, `half_open`, or
-    why a credential is shut: `bad_key`, `quota_spent`, `no_access`, `model_not_found`. From
+    why a credential is shut: `bad_key`, `no_key`, `quota_spent`, `no_access`, `model_not_found`. From
     `tried_from` on a few calls try it; `probes` are those under way. It keeps `waiting` flows.
     """
 
@@ -104,6 +104,26 @@ async def restore_gate(redis: ArqRedis, provider: str, gate: str) -> bool:
     return bool(await client_script("gate")(redis, keys.epoch, ["restore", keys.wake, gate]))
 
 
+async def forget_rooms(
+    redis: ArqRedis, providers: Sequence[str], workspace: str, configurations: Iterable[str]
+) -> None:
+    """Have jobs that wait for room in a workspace's budgets look again, once those have changed.
+
+    What the indexes were told of the budgets is forgotten: the next claim asks the ledger. Raises
+    redis errors.
+    """
+    rooms = [f"room:{workspace}", *(f"room:{workspace}/{name}" for name in configurations)]
+    commands: Any = redis
+    async with commands.pipeline(transaction=False) as pipeline:
+        for provider in providers:
+            keys = ProviderKeys(provider)
+            for room in rooms:
+                pipeline.unlink(keys.base + room)
+                pipeline.zadd(f"{keys.base}parked", {room: 1}, xx=True)
+            pipeline.publish(keys.wake, "")
+        await pipeline.execute()
+
+
 def recheck(provider: str, gate: str) -> str:
     """The command that has a gate tried at once; `gate` is the name of a `GateState`."""
     kind, _, name = gate.partition(":")
@@ -125,6 +145,11 @@ def described(gate: str) -> str:
             if what == "model":
                 return f"the breaker of {name}, which is open"
             return f"{what} {name}, which is shut"
+        case "room":
+            workspace, _, configuration = rest.partition("/")
+            if configuration:
+                return f"the money budget of configuration {configuration} of {workspace}"
+            return f"the token budget of {workspace}"
         case _:
             return f"a pause of {'the provider' if rest == 'provider' else rest}"
 

@@ -6,7 +6,7 @@ words, `starting.py` estimates a start from it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -150,6 +150,8 @@ async def _with_gate(redis: ArqRedis, provider: str, gate: str, place: JobPlace)
             pipeline.hget(f"{base}shut", name)
         elif kind == "pause":
             pipeline.hget(f"{base}paused", name)
+        elif kind == "room":
+            pipeline.hmget(base + gate, "left", "free")
         wake, beside, *details = await pipeline.execute()
     place = replace(place, gate=gate, until=moment(wake), beside=beside)
     if bucket is not None:
@@ -158,7 +160,19 @@ async def _with_gate(redis: ArqRedis, provider: str, gate: str, place: JobPlace)
     if kind == "gate":
         fields, from_ms = details
         return _at_shut(place, (provider, name), fields, from_ms)
+    if kind == "room":
+        return replace(place, reason=_room_left(details[0], money="/" in name))
     return replace(place, reason=(details[0] or b"").decode(errors="replace")) if details else place
+
+
+def _room_left(told: Sequence[bytes | None], *, money: bool) -> str:
+    """What a budget had left when a worker last told of it."""
+    if told[0] is None or told[1] is None:
+        return ""
+    left, free = (max(0, int(float(part))) for part in (told[0], told[1]))
+    if money:
+        return f"${left / 1e9:,.4f} left, of which ${free / 1e9:,.4f} is not reserved"
+    return f"{left:,} left, of which {free:,} are not reserved"
 
 
 def _filled(own: Mapping[bytes, bytes], general: Mapping[bytes, bytes]) -> dict[bytes, bytes]:

@@ -5,7 +5,8 @@ select j.id, j.workspace, j.capability, j.provider, j.model, j.state, j.lane, j.
        j.started_at, j.finished_at, j.deadline, j.last_error,
        convert_from(p.body, 'UTF8')::json -> 'routes' as routes,
        c.tokens_used_this_month as tokens_used, c.default_token_budget as token_budget,
-       coalesce(c.budget_reset_at > now(), false) as budget_counts
+       coalesce(c.budget_reset_at > now(), false) as budget_counts,
+       c.budget_reset_at as budget_resets_at, c.on_budget
 from penstock.jobs j
 left join penstock.payloads p on p.job_id = j.id
 left join penstock.llm_configs c on c.workspace_id = j.workspace
