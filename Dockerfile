@@ -26,7 +26,8 @@ RUN pip install --no-deps --no-build-isolation ./schemas ./client ./worker ./gat
     && pip uninstall --yes hatchling
 
 FROM python:${PYTHON_VERSION}-slim
-RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/penstock penstock
+RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/penstock penstock \
+    && install --directory --owner penstock --mode 700 /var/lib/penstock/keys
 COPY --from=build /opt/penstock /opt/penstock
 ENV PATH=/opt/penstock/bin:$PATH PYTHONUNBUFFERED=1 PENSTOCK_HOME=/var/lib/penstock
 USER penstock

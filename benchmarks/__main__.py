@@ -27,6 +27,7 @@ from benchmarks import (
     submit,
     throttled,
     throughput,
+    usage,
     wires,
 )
 from benchmarks.figures import Figure, table
@@ -39,6 +40,7 @@ BENCHES = {
     "arq": arq.measure,
     "sparse": sparse.measure,
     "submit": submit.measure,
+    "usage": usage.measure,
     "depth": depth.measure,
     "claims": claims.measure,
     "fairness": fairness.measure,

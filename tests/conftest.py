@@ -68,7 +68,7 @@ async def empty(settings: Settings) -> Settings:
         "truncate penstock.jobs, penstock.payloads, penstock.answers, penstock.attempts, "
         "penstock.submissions, penstock.llm_configs, penstock.llm_configurations, "
         "penstock.provider_keys, penstock.sealing_keys, penstock.api_tokens, "
-        "penstock.usage_hours, penstock.workspaces, "
+        "penstock.usage_hours, penstock.retention, penstock.workspaces, "
         "penstock.limits, penstock.pauses"
     )
     await connection.close()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from penstock_client.client import Handle, Penstock
+    from penstock_client.provider_keys import KeyInfo
     from penstock_client.settings import Settings
     from penstock_schemas import (
         Classify,
@@ -32,12 +33,17 @@ if TYPE_CHECKING:
         ConfigurationError,
         InvalidJob,
         JobFailed,
+        KeyRefused,
+        KeyUntested,
         PenstockError,
         ResultTimeout,
         Unavailable,
+        UnknownConfiguration,
         UnknownJob,
+        UnknownKey,
         UnknownModel,
         UnknownProvider,
+        UnknownToken,
         UnknownWorkspace,
     )
 
@@ -56,6 +62,9 @@ _HOME = {
     "Job": "penstock_schemas",
     "JobFailed": "penstock_schemas.errors",
     "JobState": "penstock_schemas",
+    "KeyInfo": "penstock_client.provider_keys",
+    "KeyRefused": "penstock_schemas.errors",
+    "KeyUntested": "penstock_schemas.errors",
     "Message": "penstock_schemas",
     "Penstock": "penstock_client.client",
     "PenstockError": "penstock_schemas.errors",
@@ -66,9 +75,12 @@ _HOME = {
     "Tool": "penstock_schemas",
     "ToolCall": "penstock_schemas",
     "Unavailable": "penstock_schemas.errors",
+    "UnknownConfiguration": "penstock_schemas.errors",
     "UnknownJob": "penstock_schemas.errors",
+    "UnknownKey": "penstock_schemas.errors",
     "UnknownModel": "penstock_schemas.errors",
     "UnknownProvider": "penstock_schemas.errors",
+    "UnknownToken": "penstock_schemas.errors",
     "UnknownWorkspace": "penstock_schemas.errors",
     "Usage": "penstock_schemas",
     "__version__": "penstock_schemas",
@@ -88,6 +100,9 @@ __all__ = [
     "Job",
     "JobFailed",
     "JobState",
+    "KeyInfo",
+    "KeyRefused",
+    "KeyUntested",
     "Message",
     "Penstock",
     "PenstockError",
@@ -98,9 +113,12 @@ __all__ = [
     "Tool",
     "ToolCall",
     "Unavailable",
+    "UnknownConfiguration",
     "UnknownJob",
+    "UnknownKey",
     "UnknownModel",
     "UnknownProvider",
+    "UnknownToken",
     "UnknownWorkspace",
     "Usage",
     "__version__",

@@ -14,9 +14,11 @@ from datetime import date
 from typing import TypeVar
 
 from penstock_client.fitting import Needs, lacks, room_tokens
+from penstock_client.ledger.rows import WorkspaceConfig
 from penstock_client.scoring import WEIGHTS, marks_of, rank
 from penstock_schemas.catalog import Catalog, Model, ModelKind
 from penstock_schemas.jobs import Strategy
+from penstock_schemas.pricing import is_priced
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -31,8 +33,12 @@ _MOST_KEPT = 4096
 #: Catalogues that are remembered: a process has one, and for a while the one before it.
 _MOST_CATALOGS = 4
 
-#: A workspace's routing and the kind of job.
-_Routed = tuple[ModelKind, tuple[tuple[str, tuple[str, ...]], ...]]
+#: The kind of a job, its workspace's routing, and what its configuration names and switches off.
+_Routed = tuple[
+    ModelKind,
+    tuple[tuple[str, tuple[str, ...]], ...],
+    tuple[str | None, str | None, tuple[str, ...], frozenset[str]],
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,25 +61,41 @@ class _Entrant:
 
 @dataclass(frozen=True, slots=True)
 class Choosing:
-    """What is remembered of one catalogue. `providers` is for `routing` to keep what it finds."""
+    """What is remembered of one catalogue. `routing` keeps what it finds in what is public.
+
+    `ruled` has the models that the rules allow, with the very configuration that they hold for.
+    """
 
     catalog: Catalog
     providers: dict[_Routed, frozenset[str]] = field(default_factory=dict[_Routed, frozenset[str]])
+    ruled: dict[object, tuple[WorkspaceConfig, tuple[str, ...]]] = field(
+        default_factory=dict[object, tuple[WorkspaceConfig, tuple[str, ...]]]
+    )
     _entrants: dict[object, Sequence[_Entrant]] = field(
         default_factory=dict[object, Sequence[_Entrant]]
     )
 
     def best(
-        self, strategy: Strategy, needs: Needs, *, providers: frozenset[str], today: date
+        self,
+        strategy: Strategy,
+        needs: Needs,
+        *,
+        providers: frozenset[str],
+        today: date,
+        priced: bool = False,
     ) -> Model | None:
-        """The best model of these providers that can do the job; None if there is none."""
+        """The best model of these providers that can do the job; None if there is none.
+
+        With `priced` among those only whose price is known.
+        """
         asked = (needs.kind, needs.required, needs.wanted, needs.output_tokens)
         limits = (needs.max_tokens, needs.dimensions)
-        key = (strategy, providers, today, asked, limits)
+        key = (strategy, providers, today, priced, asked, limits)
         entrants = self._entrants.get(key)
         if entrants is None:
             found = _entrants_of(self.catalog, strategy, needs, providers=providers, today=today)
-            entrants = keep(self._entrants, key, tuple(found))
+            able = tuple(each for each in found if not priced or is_priced(each.model))
+            entrants = keep(self._entrants, key, able)
         near = _nearest(entrants, needs)
         if len(near) < 2:
             return near[0].model if near else None

@@ -16,10 +16,10 @@ from typing import Any, Self
 from uuid import UUID
 
 from pydantic import BaseModel
-from uuid_utils import uuid7
 
 from penstock_client.background import forever
 from penstock_client.broker import Broker
+from penstock_client.cancelling import cancel
 from penstock_client.catalogue import (
     REFRESH_S,
     ConfigurationFile,
@@ -27,7 +27,6 @@ from penstock_client.catalogue import (
     read_configuration,
     under_file,
 )
-from penstock_client.completing import lane_of, with_attempts, with_defaults
 from penstock_client.connections import (
     POSTGRES_AWAY,
     REDIS_AWAY,
@@ -36,33 +35,39 @@ from penstock_client.connections import (
     redis_pool,
 )
 from penstock_client.explaining import JobExplanation
+from penstock_client.key_trial import KeyTrial
 from penstock_client.ledger import CacheUse, JobRow, Ledger, NewJob
 from penstock_client.mapping import Mapping
 from penstock_client.metering import Metering
 from penstock_client.operations import Operations
+from penstock_client.placing import place
 from penstock_client.presence import Presence
 from penstock_client.prompt_cache import priced
+from penstock_client.provider_keys import WorkspaceKeys
 from penstock_client.reading_along import read_deltas
 from penstock_client.requeueing import EndedJobs, find_ended, requeue
-from penstock_client.routing import AnyJob, estimate_tokens, routes_for
+from penstock_client.routing import AnyJob
 from penstock_client.settings import Settings
-from penstock_client.tracing import current_trace, submitting
+from penstock_client.tokens import Tokens
+from penstock_client.tracing import submitting
+from penstock_client.usage import UsageReports
 from penstock_client.waiting import Waiter, decode_result
-from penstock_client.workspaces import Workspaces
+from penstock_client.workspaces import Workspaces, announcer
 from penstock_schemas.catalog import catalog
 from penstock_schemas.deltas import Delta
 from penstock_schemas.errors import InvalidJob, JobFailed, ResultTimeout
 from penstock_schemas.ids import JobId, parse_job_id
-from penstock_schemas.jobs import Embed, Envelope
+from penstock_schemas.jobs import Embed
 from penstock_schemas.results import Result
 from penstock_schemas.status import JobState
-from penstock_schemas.system_prompt import system_hash
 
 logger = logging.getLogger("penstock.client")
 
 _NOT_ENTERED = "use Penstock as `async with Penstock.connect() as penstock`"
 #: Jobs recorded in one statement; more are recorded in several.
 SUBMIT_CHUNK = 10_000
+#: Connections for reading streamed answers, apart from others': each waits for the next piece.
+READERS = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,10 @@ class Handle:
         """The result, whatever it is; raises ResultTimeout. The job goes on after a timeout."""
         body = await self._penstock.await_body(self.job_id, self.provider, timeout_s)
         return decode_result(body, self.output_type)
+
+    async def cancel(self) -> JobState:
+        """Cancel the job; see `Penstock.cancel`."""
+        return await self._penstock.cancel(self.job_id)
 
     def stream(self) -> AsyncIterator[Delta]:
         """The pieces of the answer to a job with `stream`, from the first on, as they come.
@@ -130,6 +139,7 @@ class Penstock:
     async def __aenter__(self) -> Self:
         self.settings.require_database()
         self._redis = redis_pool(self.settings)
+        self._reading = redis_pool(self.settings, max_connections=READERS)
         try:
             await check_redis(self._redis)
             self._ledger = await Ledger.connect(self.settings)
@@ -140,12 +150,13 @@ class Penstock:
             await close_redis(self._redis)
             raise
         self._broker = Broker(self._redis)
-        self._workspaces = Workspaces(self.ledger, self.catalog)
+        announce = announcer(self._redis, lambda: self.catalog)
+        self._workspaces = Workspaces(self.ledger, lambda: self.catalog, on_changed=announce)
         self._presence = Presence(
             self._redis, lambda: [provider.name for provider in self.catalog.providers]
         )
-        self._waiter = Waiter(self._redis, self.ledger)
-        self._waiter.start()
+        self._waiter = Waiter(self._redis, self.ledger, on_changed=self._workspaces.forget)
+        await self._waiter.start()
         marking = forever(
             self._mark_indexed, event="submit.mark_failed", logger=logger, every_s=0.05
         )
@@ -164,6 +175,7 @@ class Penstock:
         with contextlib.suppress(*POSTGRES_AWAY):
             await self._mark_now()
         await self.ledger.close()
+        await close_redis(self._reading)
         await close_redis(self._redis)
 
     @property
@@ -175,15 +187,44 @@ class Penstock:
 
     @property
     def workspaces(self) -> Workspaces:
-        """Look up, list and create workspaces."""
+        """Look up, list, create and change workspaces and their configurations."""
         if self._workspaces is None:
             raise RuntimeError(_NOT_ENTERED)
         return self._workspaces
 
     @property
+    def tokens(self) -> Tokens:
+        """Who may use the HTTP API: make, list, revoke and check tokens."""
+        return Tokens(self.ledger)
+
+    @property
+    def usage(self) -> UsageReports:
+        """What was called, used and spent."""
+        return UsageReports(self.ledger)
+
+    @property
     def operations(self) -> Operations:
         """What operators see and steer: providers, breakers, credentials."""
         return Operations(self.ledger, self._redis, self.catalog)
+
+    @property
+    def keys(self) -> WorkspaceKeys:
+        """Workspaces' own keys for providers: set, test, list and remove them."""
+        trial = KeyTrial(
+            self.catalog,
+            record=lambda jobs: self._record(jobs, None),
+            await_body=self.await_body,
+            explain=self.operations.explain,
+        )
+        return WorkspaceKeys(
+            self.ledger,
+            self.operations,
+            self.catalog,
+            check_workspace=self.workspaces.get,
+            changed=self.workspaces.changed,
+            test=trial,
+            pinned=self.settings.public_key,
+        )
 
     def metering(self) -> Metering:
         """Readings of queues, limits, breakers and totals of usage, for metrics."""
@@ -227,6 +268,15 @@ class Penstock:
                 handles.append(Handle(job_id, new.workspace, provider, output_type, self))
         return handles
 
+    async def place(self, job: AnyJob) -> NewJob:
+        """A job as it would be recorded, if it can be; raises as `submit_many`."""
+        return await self._place(job, together=1)
+
+    async def record(self, placed: Sequence[NewJob]) -> list[JobId]:
+        """Record and enqueue what `place` gave, in one statement; their IDs, or the first jobs'."""
+        earlier = await self._record(placed, None)
+        return [JobId(str(earlier.get(new.job_id, new.job_id))) for new in placed]
+
     async def call(self, job: AnyJob, *, timeout_s: float | None = None) -> Result:
         """Submit a job and await its answer; raises JobFailed when it has none."""
         handle = await self.submit(job)
@@ -249,7 +299,7 @@ class Penstock:
         known = _known_id(job_id)
         ended = asyncio.ensure_future(self.await_body(known, None, None))
         try:
-            async for delta in read_deltas(self._redis, self.ledger, known, ended):
+            async for delta in read_deltas(self._reading, self.ledger, known, ended):
                 yield delta
         finally:
             ended.cancel()
@@ -311,6 +361,20 @@ class Penstock:
         found = [(JobId(str(job.job_id)), job.flow.workspace) for job in jobs]
         return [Handle(job_id, workspace, None, None, self) for job_id, workspace in found]
 
+    async def cancel(self, job_id: str) -> JobState:
+        """End a job now; returns its state: cancelled, or as it had ended before. Idempotent.
+
+        Whoever awaits it is told at once; a call under way is stopped, and counts as what it may
+        have cost. See `cancelling`, also for what happens while Redis is away. Raises UnknownJob.
+        """
+        return (await self.cancel_many([job_id]))[_known_id(job_id)]
+
+    async def cancel_many(self, job_ids: Sequence[str]) -> dict[JobId, JobState]:
+        """Cancel jobs, each by itself; UnknownJob is raised before any is cancelled."""
+        known = [UUID(_known_id(job_id)) for job_id in job_ids]
+        states = await cancel(self.ledger, self._redis, known)
+        return {JobId(str(job_id)): state for job_id, state in states.items()}
+
     async def explain(self, job_id: str) -> JobExplanation:
         """Why a job waits, its place and estimated start, and its attempts with their cost.
 
@@ -348,39 +412,10 @@ class Penstock:
             raise ResultTimeout(job_id, timeout_s or 0) from None
 
     async def _place(self, job: AnyJob, *, together: int) -> NewJob:
-        job = with_defaults(job, self.catalog.defaults)
         config = await self.workspaces.get(job.workspace)
-        alive = await self._presence.alive() if job.strategy else None
-        routes = routes_for(job, config, self.catalog, alive=alive)
-        provider, model = routes[0].split("/", 1)
-        job = with_attempts(job, self.catalog.provider(provider))
-        body = Envelope(routes=routes, job=job).encode()
-        input_tokens, output_tokens = estimate_tokens(job, body, self.catalog)
-        return NewJob(
-            job_id=UUID(int=uuid7().int),
-            workspace=job.workspace,
-            type=job.type,
-            capability=job.capability,
-            provider=provider,
-            model=model,
-            lane=lane_of(job, together=together),
-            max_attempts=job.max_attempts,
-            input_tokens=input_tokens,
-            output_tokens=output_tokens,
-            deadline=job.deadline,
-            idempotency_key=job.idempotency_key,
-            skill=job.skill,
-            step=job.step,
-            agent=job.agent,
-            task_type=job.task_type,
-            system_hash=system_hash(job),
-            limit_tag=job.limit_tag,
-            max_queue_wait_s=job.max_queue_wait_s,
-            session_key=job.session_key,
-            task_description=job.task_description,
-            trace=current_trace(),
-            body=body,
-        )
+        wanted = job.strategy or self.catalog.defaults.strategy
+        alive = await self._presence.alive() if wanted else None
+        return place(job, config, self.catalog, alive=alive, together=together)
 
     async def _record(self, jobs: Sequence[NewJob], connection: Any) -> dict[UUID, UUID]:
         for workspace in {job.workspace for job in jobs}:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from penstock_client.ledger import Configuration
 from penstock_client.routing import AnyJob
-from penstock_schemas.catalog import JobDefaults, Provider
+from penstock_schemas.catalog import Catalog, JobDefaults, Provider
 from penstock_schemas.jobs import Embed
 from penstock_schemas.status import Lane
 
@@ -23,6 +25,29 @@ def with_defaults(job: AnyJob, defaults: JobDefaults) -> AnyJob:
         changes["lane"] = defaults.lane
     if defaults.strategy is not None and job.strategy is None and not isinstance(job, Embed):
         changes["strategy"] = defaults.strategy
+    return job.model_copy(update=changes) if changes else job
+
+
+def with_configuration(
+    job: AnyJob, configuration: Configuration, *, routes: Sequence[str], catalog: Catalog
+) -> AnyJob:
+    """The job with its configuration's `max_tokens` and temperature where it names none.
+
+    A default never breaks a call: `max_tokens` is at most what each model of its routes can answer
+    with. The temperature goes with routes of which a model takes one, and not beside a `top_p` or
+    an effort of the job's own, which some wires do not take together with it.
+    """
+    if isinstance(job, Embed):
+        return job
+    changes: dict[str, Any] = {}
+    if configuration.max_tokens is not None and job.max_tokens is None:
+        longest = (catalog.resolve(route).max_output_tokens for route in routes)
+        changes["max_tokens"] = min((configuration.max_tokens, *filter(None, longest)))
+    sampled = (job.temperature, job.top_p, job.effort) != (None, None, None)
+    if configuration.temperature is not None and not sampled:
+        models = map(catalog.resolve, routes)
+        if not all(catalog.provider(each.provider).lacks(each, "temperature") for each in models):
+            changes["temperature"] = configuration.temperature
     return job.model_copy(update=changes) if changes else job
 
 

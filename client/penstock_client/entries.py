@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from uuid import UUID
+
+from penstock_schemas.keys import KEY_CHECK, PLATFORM
 
 _ENTRY = struct.Struct(">16sIIHH")
 _LARGEST = 2**32 - 1
@@ -27,6 +30,17 @@ class Flow:
         """The flow's name in the index."""
         parts = (self.workspace, str(self.lane), self.tag, self.configuration, self.model)
         return "|".join(parts)
+
+    @property
+    def credential_names(self) -> tuple[str, str]:
+        """What `credentials` of an index may hold of its credential; the first one found counts."""
+        return f"{self.workspace}/{self.configuration}", self.workspace
+
+    def credential(self, found: Sequence[bytes | None]) -> str:
+        """The credential of its jobs, by what was found under its `credential_names`."""
+        if self.configuration == KEY_CHECK:
+            return KEY_CHECK
+        return next((name.decode() for name in found if name is not None), PLATFORM)
 
     @classmethod
     def parse(cls, name: str) -> Flow:

@@ -6,6 +6,7 @@ while it is rebuilt; the explanation then says so.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -91,7 +92,7 @@ async def explain_job(ledger: Ledger, redis: ArqRedis, job_id: JobId) -> JobExpl
     if not rows:
         raise UnknownJob(job_id)
     row, state = rows[0], JobState(rows[0]["state"])
-    attempts = tuple(_attempt(record) for record in await ledger.attempts(UUID(job_id)))
+    attempts = seen_attempts(await ledger.attempts(UUID(job_id)))
     costs = [attempt.cost_usd for attempt in attempts if attempt.state != "returned"]
     common: dict[str, Any] = {
         "job_id": job_id,
@@ -238,6 +239,11 @@ def _about_gate(row: Any, place: JobPlace) -> list[str]:
     if place.beside > 1:
         found.append(f"other queues that wait at the same gate: {place.beside - 1:,}")
     return found
+
+
+def seen_attempts(records: Sequence[Any]) -> tuple[AttemptSeen, ...]:
+    """Attempts from the rows of the ledger."""
+    return tuple(_attempt(record) for record in records)
 
 
 def _attempt(record: Any) -> AttemptSeen:

@@ -26,8 +26,8 @@ class GateState:
     """A breaker or credential that is not closed, in the sense of a breaker.
 
     `name` is `model:<m>`, `credential:<c>` or `access:<c>/<m>`; `state` is `open`, `half_open`, or
-    why a credential is shut: `bad_key`, `no_key`, `quota_spent`, `no_access`, `model_not_found`. From
-    `tried_from` on a few calls try it; `probes` are those under way. It keeps `waiting` flows.
+    why a credential is shut: `bad_key`, `no_key`, `quota_spent`, `no_access`, `model_not_found`.
+    From `tried_from` on a few calls try it; `probes` are under way. It keeps `waiting` flows.
     """
 
     provider: str

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from uuid import UUID
 
 from arq.connections import ArqRedis
 
 from penstock_client.connections import REDIS_AWAY
-from penstock_client.explaining import JobExplanation, explain_job
+from penstock_client.explaining import AttemptSeen, JobExplanation, explain_job, seen_attempts
 from penstock_client.gates import GateState, read_gates, restore_gate, try_gate
 from penstock_client.index_state import LimitState, read_limits
 from penstock_client.ledger import Ledger
@@ -59,6 +60,10 @@ class Operations:
     async def explain(self, job_id: JobId) -> JobExplanation:
         """Why a job waits; raises UnknownJob."""
         return await _reached(explain_job(self._ledger, self._redis, job_id))
+
+    async def attempts(self, job_id: JobId) -> Sequence[AttemptSeen]:
+        """Every attempt of a job, in order; none for a job that is not there."""
+        return seen_attempts(await self._ledger.attempts(UUID(job_id)))
 
     async def providers(self) -> list[ProviderOverview]:
         """Every provider of the catalogue, and others that have jobs."""

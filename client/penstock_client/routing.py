@@ -1,10 +1,13 @@
 """Pure: a job, its workspace's configuration and the catalogue -> ordered routes.
 
-A pinned model goes alone. Else the rules: the workspace's own routing for the capability; then the
-default routing, by the capability or by the kind of job when the capability is a name of its own.
-Where the default model is what the workspace routes to, its fallbacks at the same provider follow
-it. A job with a strategy puts the best model by that measure before them. What is sure to be
-unable to do the job is left out, and where nothing is left the job is refused.
+A pinned model goes alone. Else the rules, the first that applies: the configuration's model for the
+job's task type; the workspace's own routing for the capability, where that is not just the default;
+the configuration's primary model; the default routing, by the capability or by the kind of job
+when the capability is a name of its own, with its fallbacks at the same provider. The
+configuration's fallback follows whatever was found. A job with a strategy puts the best model by
+that measure before them. What is sure to be unable to do the job, what is at a provider that the
+workspace has switched off, and what has no known price under a budget in money is left out; where
+nothing is left the job is refused.
 """
 
 from __future__ import annotations
@@ -14,7 +17,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Literal
 
 from penstock_client.choosing import Choosing, choosing_from, keep
 from penstock_client.fitting import (
@@ -24,17 +26,13 @@ from penstock_client.fitting import (
     least_needs_of,
     needs_of,
     output_tokens_of,
-    sure_lacks,
 )
 from penstock_client.ledger.rows import WorkspaceConfig
+from penstock_client.rules import Allowed, AnyJob, Source, all_named, rules_of
 from penstock_client.scoring import Marks, marks_of, rank
-from penstock_schemas.catalog import CapabilityDefault, Catalog, Model, ModelKind
+from penstock_schemas.catalog import Catalog, Model, ModelKind
 from penstock_schemas.errors import InvalidJob, UnknownModel, UnknownProvider
-from penstock_schemas.jobs import Classify, Embed, Extract, Generate, Reason, Strategy
-
-AnyJob = Generate | Reason | Extract | Classify | Embed
-#: Who named a model: the job, its workspace's routing, the default routing, or its strategy.
-Source = Literal["pinned", "workspace", "default", "strategy"]
+from penstock_schemas.jobs import Embed, Strategy
 
 #: Routes at most of a job with a strategy.
 MAX_ROUTES = 5
@@ -87,13 +85,19 @@ def routes_for(
     """
     if job.strategy is not None and job.model is None:
         needs, choosing = needs_of(job, catalog), choosing_from(catalog)
-        asked = _own_providers(job, config, choosing) if providers is None else frozenset(providers)
-        best = _best(job.strategy, needs, choosing, providers=asked, alive=alive, today=today)
+        if providers is None:
+            asked = _own_providers(job, config, choosing)
+        else:
+            asked = frozenset(providers) - config.disabled
+        priced = config.configuration(job.configuration).must_be_priced
+        best = _best(
+            job.strategy, needs, choosing, providers=asked, alive=alive, today=today, priced=priced
+        )
         routes = _led_by(best, _rule_refs(job, config, catalog, needs), needs)
         if not routes:
             raise _refused(job, explain_route(job, config, catalog, providers=asked, today=today))
         return routes
-    routes = tuple(_rule_refs(job, config, catalog, least_needs_of(job)))
+    routes = _ruled(job, config, catalog)
     if not routes:
         raise _refused(job, explain_route(job, config, catalog, today=today))
     return routes
@@ -114,15 +118,15 @@ def explain_route(
     `input_tokens` takes the place of the estimate. Raises UnknownModel and UnknownProvider.
     """
     needs = needs_of(job, catalog, input_tokens=input_tokens)
-    source, named = _rules(job, config, catalog)
-    ruled = [_by_rule(model, source, needs) for model in named]
+    allowed = Allowed(needs, config, config.configuration(job.configuration))
+    ruled = [_by_rule(model, source, allowed) for source, model in rules_of(job, config, catalog)]
     strategy = job.strategy if job.model is None else None
     if strategy is None:
         routes = tuple(candidate.ref for candidate in ruled if candidate.taken)
         return Explanation(routes=routes, strategy=None, needs=needs, candidates=tuple(ruled))
     asked = providers_of(job, config, catalog) if providers is None else providers
     day = today or datetime.now(UTC).date()
-    compared = _by_strategy(strategy, needs, catalog, providers=asked, alive=alive, today=day)
+    compared = _by_strategy(strategy, allowed, catalog, providers=asked, alive=alive, today=day)
     best = [candidate.ref for candidate in compared if candidate.taken]
     routes = _led_by(best, [c.ref for c in ruled if c.taken], needs)
     candidates = _merged(compared, ruled, routes)
@@ -133,20 +137,17 @@ def providers_of(job: AnyJob, config: WorkspaceConfig, catalog: Catalog) -> froz
     """The providers that a strategy may choose from for a job of this workspace.
 
     They are those to which the routing of its capabilities leads, whether it is the workspace's
-    own or the default with its fallbacks; of text for text, of embeddings for embeddings. So a
-    strategy never takes a workspace's data to a provider that its routing does not name.
+    own, its configuration's or the default with its fallbacks; of text for text, of embeddings for
+    embeddings. So a strategy never takes a workspace's data to a provider that its routing does not
+    name, nor to one that it has switched off.
     """
     kind = "embedding" if isinstance(job, Embed) else "chat"
     found: set[str] = set()
-    for capability in catalog.capabilities.keys() | config.routing.keys():
-        default = catalog.capabilities.get(capability)
-        names = config.routing.get(capability) or ()
-        if default is not None and names in {(), (default.model,)}:
-            names = default.routes
+    for names in all_named(config, config.configuration(job.configuration), catalog):
         with suppress(UnknownModel, UnknownProvider):  # jobs of that capability will hear of it
             models = [catalog.resolve(name) for name in names]
             found |= {model.provider for model in models if model.kind == kind}
-    return frozenset(found)
+    return frozenset(found) - config.disabled
 
 
 def estimate_tokens(job: AnyJob, body: bytes, catalog: Catalog) -> tuple[int, int]:
@@ -157,30 +158,22 @@ def estimate_tokens(job: AnyJob, body: bytes, catalog: Catalog) -> tuple[int, in
     return expected_input, output_tokens_of(job, catalog)
 
 
-def _rules(
-    job: AnyJob, config: WorkspaceConfig, catalog: Catalog
-) -> tuple[Source, tuple[Model, ...]]:
-    """The models that the job or the routing names, in order, and who named them."""
-    if job.model is not None:
-        return "pinned", (catalog.resolve(job.model),)
-    default = catalog.capabilities.get(job.capability) or catalog.capabilities[job.type]
-    own = config.routing.get(job.capability)
-    chosen = own or (default.model,)
-    if chosen == (default.model,):
-        chosen = _with_fallbacks(default)
-    return "workspace" if own else "default", tuple(catalog.resolve(name) for name in chosen)
-
-
-def _with_fallbacks(default: CapabilityDefault) -> tuple[str, ...]:
-    """The default model and its fallbacks at the same provider, which has workers and a key."""
-    provider = default.model.partition("/")[0]
-    return tuple(name for name in default.routes if name.partition("/")[0] == provider)
+def _ruled(job: AnyJob, config: WorkspaceConfig, catalog: Catalog) -> tuple[str, ...]:
+    """What the rules allow, which is the same for all jobs that say and need the same."""
+    needs, kept = least_needs_of(job), choosing_from(catalog).ruled
+    asked = (job.type, job.capability, job.model, job.configuration, job.task_type, needs)
+    key = (id(config), asked)
+    found = kept.get(key)
+    if found is None or found[0] is not config:
+        found = keep(kept, key, (config, tuple(_rule_refs(job, config, catalog, needs))))
+    return found[1]
 
 
 def _rule_refs(job: AnyJob, config: WorkspaceConfig, catalog: Catalog, needs: Needs) -> list[str]:
-    """What the rules name and is not sure to be unable to do the job."""
-    _, named = _rules(job, config, catalog)
-    return [model.ref for model in named if not any(sure_lacks(needs, model))]
+    """What the rules name, may be used, and is not sure to be unable to do the job."""
+    allowed = Allowed(needs, config, config.configuration(job.configuration))
+    named = rules_of(job, config, catalog)
+    return [model.ref for _, model in named if not any(allowed.refusals(model))]
 
 
 def _best(
@@ -191,13 +184,15 @@ def _best(
     providers: frozenset[str],
     alive: Collection[str] | None,
     today: date | None,
+    priced: bool,
 ) -> list[str]:
     """What `explain_route` calls the best by a strategy; empty if nothing can do the job."""
     day = today or datetime.now(UTC).date()
     found = None
     if alive is not None:
-        found = choosing.best(strategy, needs, providers=providers.intersection(alive), today=day)
-    found = found or choosing.best(strategy, needs, providers=providers, today=day)
+        able = providers.intersection(alive)
+        found = choosing.best(strategy, needs, providers=able, today=day, priced=priced)
+    found = found or choosing.best(strategy, needs, providers=providers, today=day, priced=priced)
     return [found.ref] if found else []
 
 
@@ -210,7 +205,9 @@ def _led_by(best: list[str], ruled: list[str], needs: Needs) -> tuple[str, ...]:
 def _own_providers(job: AnyJob, config: WorkspaceConfig, choosing: Choosing) -> frozenset[str]:
     """What `providers_of` says, which is the same for all jobs of a kind and a routing."""
     kind: ModelKind = "embedding" if isinstance(job, Embed) else "chat"
-    key = (kind, tuple(config.routing.items()))
+    own = config.configuration(job.configuration)
+    named = (own.primary, own.fallback, tuple(own.task_routing.values()), config.disabled)
+    key = (kind, tuple(config.routing.items()), named)
     found = choosing.providers.get(key)
     if found is None:
         found = keep(choosing.providers, key, providers_of(job, config, choosing.catalog))
@@ -219,25 +216,28 @@ def _own_providers(job: AnyJob, config: WorkspaceConfig, choosing: Choosing) -> 
 
 _NAMED_BY: dict[Source, str] = {
     "pinned": "pinned by the job",
+    "task": "the configuration's model for this task type",
     "workspace": "routed by the workspace",
+    "primary": "the configuration's primary model",
+    "fallback": "the configuration's fallback",
     "default": "the default routing",
 }
 
 
-def _by_rule(model: Model, source: Source, needs: Needs) -> Candidate:
-    reasons = "; ".join(sure_lacks(needs, model))
+def _by_rule(model: Model, source: Source, allowed: Allowed) -> Candidate:
+    reasons = "; ".join(allowed.refusals(model))
     return Candidate(
         ref=model.ref,
         source=source,
         taken=not reasons,
         why=reasons or _NAMED_BY[source],
-        cost_usd=marks_of(model, needs).cost_usd,
+        cost_usd=marks_of(model, allowed.needs).cost_usd,
     )
 
 
 def _by_strategy(
     strategy: Strategy,
-    needs: Needs,
+    allowed: Allowed,
     catalog: Catalog,
     *,
     providers: Collection[str],
@@ -248,6 +248,7 @@ def _by_strategy(
 
     Where any of them is at a provider that is alive, those that are not are among the others.
     """
+    needs = allowed.needs
     able: dict[str, Marks] = {}
     idle: dict[str, Marks] = {}
     unable: list[Candidate] = []
@@ -255,7 +256,7 @@ def _by_strategy(
         if model.provider not in providers or model.kind != needs.kind:
             continue
         marks = marks_of(model, needs)
-        reasons = list(lacks(needs, model))
+        reasons = [*allowed.bars(model), *lacks(needs, model)]
         if model.active is None and not model.is_active(today):
             reasons.insert(0, f"retired on {model.retires_on}")
         if reasons:

@@ -28,7 +28,10 @@ class Settings(BaseSettings):
     PgBouncer older than 1.21 in transaction mode; prepared statements are not safe there. Workers
     that start try their key with one tiny call, unless `smoke_test` is off. Workers and stewards
     serve metrics where `metrics_port` is set, to this machine unless `metrics_host` says otherwise.
-    `metrics_open` lets anybody read the gateway's.
+    `metrics_open` lets anybody read the gateway's. Where `public_key` is set, workspaces' keys are
+    sealed to that key of the workers and no other. Stewards drop attempts, prompts and answers of
+    jobs that are older than `keep_weeks`; None keeps them. The gateway takes bodies of at most
+    `max_body_bytes`, which have to come within `body_timeout_s`.
     """
 
     model_config = SettingsConfigDict(
@@ -45,6 +48,10 @@ class Settings(BaseSettings):
     metrics_port: int | None = Field(default=None, ge=0, le=65_535)
     metrics_host: str = "127.0.0.1"
     metrics_open: bool = False
+    max_body_bytes: int = Field(default=10 * 2**20, ge=1024)
+    body_timeout_s: float = Field(default=60.0, gt=0)
+    keep_weeks: int | None = Field(default=None, ge=1, le=5200)
+    public_key: str | None = None
 
     @classmethod
     def load(cls) -> Settings:

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -24,12 +24,14 @@ from penstock_client.background import forever
 from penstock_client.connections import REDIS_AWAY
 from penstock_client.ledger import Ledger
 from penstock_schemas.errors import PenstockError, UnknownJob
-from penstock_schemas.keys import ProviderKeys, done_channel
+from penstock_schemas.keys import CHANGED, ProviderKeys, done_channel
 from penstock_schemas.results import Result
+from penstock_schemas.unkept import unkept
 
 logger = logging.getLogger("penstock.client")
 
 _BATCH = 500
+_CHANGED = CHANGED.encode()
 _RECHECK_S = 3.0
 _RECHECK_JOBS = 5000
 #: How long a submit waits for Redis to confirm a subscription; the re-check stands in.
@@ -48,11 +50,22 @@ class _Awaited:
 
 
 class Waiter:
-    """Results by job ID, for one process."""
+    """Results by job ID, for one process.
 
-    def __init__(self, redis: ArqRedis, ledger: Ledger) -> None:
+    `on_changed` is told of workspaces whose configuration has changed, which comes by the same
+    subscription; None: of any.
+    """
+
+    def __init__(
+        self,
+        redis: ArqRedis,
+        ledger: Ledger,
+        *,
+        on_changed: Callable[[str | None], object] = lambda _: None,
+    ) -> None:
         self._redis = redis
         self._ledger = ledger
+        self._on_changed = on_changed
         self._awaited: dict[str, _Awaited] = {}
         self._looks: defaultdict[str | None, set[str]] = defaultdict(set)
         self._ended: set[str] = set()
@@ -63,8 +76,9 @@ class Waiter:
         self._recheck_now = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Start listening; called once, inside the loop."""
+        await self._subscribe(CHANGED)
         for turn in (self._listen, self._look, self._recheck):
             event = f"results.{turn.__name__.strip('_')}_failed"
             loop = forever(turn, event=event, logger=logger, on_failure=self._recheck_now.set)
@@ -85,13 +99,18 @@ class Waiter:
         channel = done_channel(workspace)
         confirmed = self._channels.get(channel)
         if confirmed is None:
-            confirmed = self._channels[channel] = asyncio.get_running_loop().create_future()
-            try:
-                await self._pubsub.subscribe(channel)
-            except REDIS_AWAY:
-                self._unsubscribed.add(channel)  # `_listen` asks again
+            confirmed = await self._subscribe(channel)
         if not confirmed.done():
             await asyncio.wait([confirmed], timeout=_CONFIRM_S)
+
+    async def _subscribe(self, channel: str) -> asyncio.Future[None]:
+        """Ask for a channel's messages; what it gives is done once Redis has confirmed it."""
+        confirmed = self._channels[channel] = asyncio.get_running_loop().create_future()
+        try:
+            await self._pubsub.subscribe(channel)
+        except REDIS_AWAY:
+            self._unsubscribed.add(channel)  # `_listen` asks again
+        return confirmed
 
     async def body_of(self, job_id: str, provider: str | None) -> bytes:
         """The encoded result of a job, whenever it comes; raises UnknownJob.
@@ -134,11 +153,16 @@ class Waiter:
 
     def _take(self, message: dict[str, Any]) -> None:
         if message["type"] == "subscribe":
+            if message["channel"] == _CHANGED:
+                self._on_changed(None)  # what was told before this is lost
             confirmed = self._channels.get(message["channel"].decode())
             if confirmed is not None and not confirmed.done():
                 confirmed.set_result(None)
             else:
                 self._recheck_now.set()  # subscribed again: something may have been missed
+            return
+        if message["channel"] == _CHANGED:
+            self._on_changed(message["data"].decode())
             return
         provider, *job_ids = message["data"].decode().split(" ")
         mine = self._awaited.keys() & job_ids
@@ -181,10 +205,12 @@ class Waiter:
             known = found.get(UUID(job_id))
             if known is None:
                 self._resolve_unknown(job_id)
-            elif known[2] is None:
-                await self._catch_up(job_id, known[1])
-            else:
+            elif known[2] is not None:
                 self._resolve(job_id, known[2])
+            elif known[0].is_terminal:
+                self._resolve(job_id, unkept(job_id, known[1], known[0]))
+            else:
+                await self._catch_up(job_id, known[1])
 
     def _resolve_unknown(self, job_id: str) -> None:
         """A submitted job that is not there yet is in a transaction that has not committed."""

@@ -106,6 +106,14 @@ class Provider(_Row):
         """Whether a call without a key is sure to fail."""
         return self.auth_type == "api_key" and self.auth_style != "none"
 
+    def lacks(self, model: Model, parameter: str) -> bool:
+        """Whether a call of one of its models cannot carry a parameter, by its name in jobs."""
+        return (
+            parameter in self.unsupported_parameters
+            or parameter in model.unsupported_parameters
+            or (model.reasoning and parameter in SAMPLING_PARAMETERS)
+        )
+
     def wire_id(self, name: str) -> str:
         """The ID to send for a model name that the catalogue does not hold."""
         return name if "/" in name else self.wire_id_prefix + name

@@ -4,11 +4,16 @@ PenstockError
 ├── InvalidJob                 a job, file or option that cannot be accepted   (exit code 2)
 ├── ConfigurationError         a setting that is missing or wrong              (exit code 2)
 │   ├── UnknownWorkspace
+│   ├── UnknownConfiguration
 │   ├── UnknownProvider
 │   ├── UnknownModel
-│   └── MissingKey
+│   ├── MissingKey
+│   └── UnknownKey             a workspace has no key of its own there
+├── KeyRefused                 a provider refused a workspace's key            (exit code 1)
+├── KeyUntested                whether a key works could not be found out      (exit code 1)
 ├── Unavailable                Redis or Postgres does not answer               (exit code 1)
 ├── UnknownJob                 no job has this ID                              (exit code 1)
+├── UnknownToken               no API token has this ID                        (exit code 1)
 ├── ResultTimeout              the job is still running; ask again             (exit code 1)
 ├── JobFailed                  the job ended without a result                  (exit code 1)
 └── ProviderError              one attempt failed at a provider
@@ -57,6 +62,16 @@ class UnknownWorkspace(ConfigurationError):
         self.workspace = workspace
 
 
+class UnknownConfiguration(ConfigurationError):
+    """The workspace has no configuration of this name."""
+
+    def __init__(self, workspace: str, name: str, known: tuple[str, ...]) -> None:
+        super().__init__(
+            f"configuration: workspace {workspace} has no {name!r}, only {', '.join(known)}"
+        )
+        self.workspace, self.name = workspace, name
+
+
 class UnknownProvider(ConfigurationError):
     """The catalogue has no provider of this name."""
 
@@ -87,6 +102,36 @@ class MissingKey(ConfigurationError):
         self.variables = variables
 
 
+class UnknownKey(ConfigurationError):
+    """A workspace has no key of its own for a provider."""
+
+    def __init__(self, workspace: str, provider: str) -> None:
+        super().__init__(
+            f"workspace {workspace} has no key for {provider}; "
+            f"set one with `penstock keys set {workspace} {provider}`"
+        )
+        self.workspace = workspace
+        self.provider = provider
+
+
+class KeyRefused(PenstockError):
+    """A provider refused a workspace's key, in its words; the key was not stored."""
+
+    def __init__(self, provider: str, message: str) -> None:
+        super().__init__(f"{provider} refused the key: {message}")
+        self.provider = provider
+        self.message = message
+
+
+class KeyUntested(PenstockError):
+    """Whether a key works could not be found out; nothing was stored. Safe to try again."""
+
+    def __init__(self, provider: str, message: str) -> None:
+        super().__init__(f"the key for {provider} could not be tested: {message}")
+        self.provider = provider
+        self.message = message
+
+
 class Unavailable(PenstockError):
     """Redis or Postgres did not answer in time; safe to try again."""
 
@@ -102,6 +147,15 @@ class UnknownJob(PenstockError):
     def __init__(self, job_id: str) -> None:
         super().__init__(f"job {job_id} does not exist in this ledger")
         self.job_id = job_id
+
+
+class UnknownToken(PenstockError):
+    """No API token has this ID, as far as whoever asks may know."""
+
+    def __init__(self, token_id: str) -> None:
+        told = f"token {token_id[:40]!r} does not exist"
+        super().__init__(f"{told}; see `penstock workspace token list`")
+        self.token_id = token_id
 
 
 class ResultTimeout(PenstockError):

@@ -34,7 +34,14 @@ Description = Annotated[str, StringConstraints(max_length=2000, pattern=r"^[^\x0
 IdempotencyKey = Annotated[
     str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00]+$")
 ]
+#: What JSON holds exactly everywhere, and every wire takes.
+Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+MetadataKey = Annotated[str, StringConstraints(max_length=200)]
+MetadataValue = Annotated[str, StringConstraints(max_length=10_000)]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+_FIRST_YEAR, _LAST_YEAR = 1970, 9000
 
 
 class _SchemaOfModel(dict[str, Any]):
@@ -73,6 +80,7 @@ _JobT = TypeVar("_JobT", bound="JobFields")
 class JobFields(BaseModel):
     """What every job has. Times are in seconds; `None` means the workspace's or provider's default.
 
+    `configuration` names one of the workspace's, `None` its default one.
     `model` pins one `provider/model`; otherwise the workspace's routing for `capability` decides.
     With a `strategy` the best model of the catalogue by that measure goes before that routing.
     The same `idempotency_key` in one workspace always gives the first job. `deadline` ends a job
@@ -83,11 +91,16 @@ class JobFields(BaseModel):
     """
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", populate_by_name=True, hide_input_in_errors=True
+        frozen=True,
+        extra="forbid",
+        populate_by_name=True,
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
     )
 
     workspace: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
     capability: Tag
+    configuration: Tag | None = None
     model: Tag | None = None
     strategy: Strategy | None = None
 
@@ -105,13 +118,15 @@ class JobFields(BaseModel):
     task_type: Tag | None = None
     task_description: Description | None = None
     session_key: Tag | None = None
-    metadata: dict[str, str] = Field(default_factory=dict)
+    metadata: dict[MetadataKey, MetadataValue] = Field(default_factory=dict, max_length=200)
 
     @field_validator("deadline")
     @classmethod
     def _aware(cls, value: datetime | None) -> datetime | None:
         if value is not None and value.tzinfo is None:
             raise PydanticCustomError("naive_deadline", "needs a time zone")
+        if value is not None and not _FIRST_YEAR <= value.year <= _LAST_YEAR:
+            raise PydanticCustomError("far_deadline", "is out of bounds")
         return value
 
 
@@ -119,9 +134,9 @@ class _TextFields(JobFields):
     """What jobs share that ask a model for text: input, tools and sampling parameters."""
 
     prompt: Annotated[str, StringConstraints(min_length=1)] | None = None
-    messages: tuple[Message, ...] | None = Field(default=None, min_length=1)
+    messages: tuple[Message, ...] | None = Field(default=None, min_length=1, max_length=10_000)
     system: str | None = None
-    tools: tuple[Tool, ...] = ()
+    tools: tuple[Tool, ...] = Field(default=(), max_length=1000)
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     output_schema: JsonSchema | None = Field(default=None, alias="schema")
@@ -130,8 +145,8 @@ class _TextFields(JobFields):
     max_tokens: int | None = Field(default=None, ge=1, le=10_000_000)
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, gt=0, le=1)
-    stop: tuple[str, ...] = ()
-    seed: int | None = None
+    stop: tuple[str, ...] = Field(default=(), max_length=100)
+    seed: Seed | None = None
     presence_penalty: float | None = Field(default=None, ge=-2, le=2)
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
     effort: Effort | None = None
@@ -226,7 +241,7 @@ class Embed(JobFields):
     input: tuple[Annotated[str, StringConstraints(min_length=1)], ...] = Field(
         min_length=1, max_length=2048
     )
-    dimensions: int | None = Field(default=None, ge=1)
+    dimensions: int | None = Field(default=None, ge=1, le=1_000_000)
 
     @field_validator("input", mode="before")
     @classmethod
@@ -247,13 +262,17 @@ JOB_TYPES: dict[JobType, type[Generate | Reason | Extract | Classify | Embed]] =
 
 
 class Envelope(BaseModel):
-    """A job as it is stored: its version, and the routes that it may take, best first."""
+    """A job as it is stored: its version, and the routes that it may take, best first.
+
+    `sealed_key` is the key that this job tests, in base64, in place of any other.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     version: Literal[1] = 1
     routes: tuple[str, ...]
     job: Job
+    sealed_key: str | None = None
 
     def encode(self) -> bytes:
         """The envelope as JSON bytes; fields that are `None` are left out."""

@@ -19,6 +19,8 @@ PLATFORM = "platform"
 
 #: String: the name of the steward on duty, for as long as it says so.
 STEWARD = f"{PREFIX}:steward"
+#: Channel: the name of a workspace whose configuration has changed.
+CHANGED = f"{PREFIX}:changed"
 #: Sorted set: the totals of usage that metrics have told, so that none is ever seen to fall.
 TOTALS = f"{PREFIX}:totals"
 
@@ -43,6 +45,11 @@ class ProviderKeys:
     def leases(self) -> str:
         """Sorted set: job ID (16 bytes) by the lease's expiry, in ms of Redis time."""
         return self.base + "leases"
+
+    @property
+    def stopping(self) -> str:
+        """Hash: job ID to fencing token, of leases whose jobs have ended."""
+        return self.base + "stopping"
 
     @property
     def unsettled(self) -> str:

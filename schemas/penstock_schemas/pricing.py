@@ -59,6 +59,12 @@ def token_prices(model: Model) -> TokenPrices:
     return TokenPrices(dearest / _MTOK, None if taken is None else taken / _MTOK)
 
 
+def is_priced(model: Model) -> bool:
+    """Whether what a call of a model costs is known."""
+    prices = token_prices(model)
+    return prices.input_usd is not None and prices.output_usd is not None
+
+
 def cache_saved_usd(model: Model, usage: Usage) -> Decimal | None:
     """What prompt caching saved on a call in US dollars; below 0 where its writes cost more.
 
@@ -82,10 +88,10 @@ def _sum_usd(model: Model, *priced: tuple[int, Decimal | None]) -> Decimal | Non
         if price is None:
             return None
         total += tokens * price
-    return total / _MTOK if total or _is_priced(model) else None
+    return total / _MTOK if total or _unused_is_free(model) else None
 
 
-def _is_priced(model: Model) -> bool:
+def _unused_is_free(model: Model) -> bool:
     """Whether a call of no tokens is known to cost nothing."""
     return model.input_usd_per_mtok is not None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import orjson
@@ -89,7 +90,8 @@ def test_pause_refuses_what_makes_no_sense(
 
 def test_workspace_takes_a_weight_and_keeps_its_budget(run: Run, acme: None) -> None:
     ran = run("workspace", "set", "acme", "--weight", "2.5")
-    assert (ran.code, ran.out) == (0, "workspace acme has weight 2.5\n")
+    assert ran.code == 0
+    assert re.search(r"^weight +2\.5$", ran.out, re.MULTILINE)
     (row,) = orjson.loads(run("workspace", "list", "--json").out)
     assert (row["weight"], row["monthly_tokens"]) == (2.5, 50_000)
 
@@ -104,9 +106,9 @@ def test_workspace_takes_a_budget_and_keeps_its_weight(run: Run, acme: None) -> 
 @pytest.mark.parametrize(
     ("args", "told"),
     [
-        (["acme"], "--weight or --monthly-tokens"),
-        (["acme", "--weight", "0"], "weight: 0 is not from 0.001 to 1000"),
-        (["acme", "--weight", "nan"], "weight: nan"),
+        (["acme"], "give at least one option"),
+        (["acme", "--weight", "0"], "weight: input should be greater than or equal to 0.001"),
+        (["acme", "--weight", "nan"], "weight: input should be"),
         (["nobody", "--weight", "2"], "'nobody' does not exist"),
     ],
 )

@@ -59,7 +59,7 @@ def record() -> Record:
 async def waiter(redis: ArqRedis, record: Record) -> AsyncIterator[Waiter]:
     """A waiter that listens to `acme`."""
     running = Waiter(redis, record)  # type: ignore[arg-type]
-    running.start()
+    await running.start()
     await running.listen_to("acme")
     yield running
     await running.close()

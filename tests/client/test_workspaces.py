@@ -31,7 +31,7 @@ async def reroute(settings: Settings, routing: str) -> None:
 
 async def test_workspace_is_believed_for_five_minutes(penstock: Penstock) -> None:
     clock = Clock()
-    workspaces = Workspaces(penstock.ledger, catalog(), clock=clock)
+    workspaces = Workspaces(penstock.ledger, catalog, clock=clock)
     before = (await workspaces.get("acme")).routing
     await reroute(penstock.settings, '{"generate": "openai/gpt-4o"}')
     clock.now_s += CACHE_S - 1
@@ -74,7 +74,7 @@ async def test_workspace_created_again_stays_as_it_was(penstock: Penstock) -> No
 
 @pytest.mark.parametrize("name", ["", "Acme", "a b", "a|b", "a/b", "-a", "a" * 64])
 async def test_workspace_name_is_plain(name: str) -> None:
-    workspaces = Workspaces(None, catalog())  # type: ignore[arg-type]
+    workspaces = Workspaces(None, catalog)  # type: ignore[arg-type]
     with pytest.raises(InvalidJob, match="must be lower case letters") as caught:
         await workspaces.create(name, monthly_tokens=None)
     assert caught.value.field == "workspace"

@@ -15,11 +15,12 @@ from penstock_client import InvalidJob, Penstock, ResultTimeout, UnknownJob
 from penstock_client.connections import close_redis, redis_pool
 from penstock_client.ledger import NewJob
 from penstock_client.requeueing import EndedJobs
+from penstock_client.spent import Spent
 from penstock_schemas.keys import ProviderKeys
 from penstock_schemas.results import ErrorInfo, Result
 from penstock_schemas.status import AttemptState, ErrorKind, JobState
 from penstock_worker.admission.index import ProviderIndex
-from penstock_worker.attempts import Spent, open_attempts, settle
+from penstock_worker.attempts import open_attempts, settle
 from tests.ledger.making import (
     MODEL,
     PROVIDER,
@@ -82,7 +83,7 @@ async def _expired(penstock: Penstock) -> NewJob:
 
 
 async def _expire_again(penstock: Penstock, job: NewJob) -> None:
-    assert [each["id"] for each in await penstock.ledger.fetch("expire")] == [job.job_id]
+    assert [each["id"] for each in await penstock.ledger.fetch("expire", False)] == [job.job_id]
     body = _result(job, ErrorKind.EXPIRED, JobState.EXPIRED)
     await penstock.ledger.fetch("keep_answers", [job.job_id], [0], [body])
 

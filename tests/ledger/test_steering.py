@@ -69,17 +69,17 @@ async def test_resume_lifts_exactly_what_it_names(ledger: Ledger) -> None:
 
 async def test_workspace_has_weight_one_until_another_is_set(ledger: Ledger) -> None:
     (before,) = await ledger.workspaces("acme")
-    assert await ledger.set_workspace("acme", weight=0.1, budget=None)
+    assert await ledger.change_workspace("acme", {"weight": 0.1})
     (after,) = await ledger.workspaces("acme")
     assert (before.weight, after.weight) == (1.0, 0.1)
     assert after.monthly_tokens is None
 
 
 async def test_budget_changes_without_the_weight(ledger: Ledger) -> None:
-    await ledger.set_workspace("acme", weight=3, budget=None)
-    await ledger.set_workspace("acme", weight=None, budget=(9_000,))
+    await ledger.change_workspace("acme", {"weight": 3})
+    await ledger.change_workspace("acme", {"monthly_tokens": 9_000})
     (limited,) = await ledger.workspaces("acme")
-    await ledger.set_workspace("acme", weight=None, budget=(None,))
+    await ledger.change_workspace("acme", {"monthly_tokens": None})
     (unlimited,) = await ledger.workspaces("acme")
     assert [(each.weight, each.monthly_tokens) for each in (limited, unlimited)] == [
         (3, 9_000),
@@ -88,14 +88,14 @@ async def test_budget_changes_without_the_weight(ledger: Ledger) -> None:
 
 
 async def test_unknown_workspace_is_not_changed(ledger: Ledger) -> None:
-    assert not await ledger.set_workspace("nobody", weight=2, budget=None)
+    assert not await ledger.change_workspace("nobody", {"weight": 2})
 
 
 async def test_all_settings_come_at_once(ledger: Ledger) -> None:
     await ledger.create_workspace("usual", routing={}, monthly_tokens=None)
     await ledger.steering.set_limits([OPENAI])
     await ledger.steering.pause(BULK, reason="costs")
-    await ledger.set_workspace("acme", weight=2.5, budget=None)
+    await ledger.change_workspace("acme", {"weight": 2.5})
     found = await ledger.steering.all()
     assert found.limits == (OPENAI,)
     assert [(pause.target, pause.reason) for pause in found.pauses] == [(BULK, "costs")]
@@ -105,4 +105,4 @@ async def test_all_settings_come_at_once(ledger: Ledger) -> None:
 @pytest.mark.parametrize("weight", [0.0, 1001.0])
 async def test_database_refuses_a_weight_that_is_none(ledger: Ledger, weight: float) -> None:
     with pytest.raises(asyncpg.CheckViolationError):
-        await ledger.set_workspace("acme", weight=weight, budget=None)
+        await ledger.change_workspace("acme", {"weight": weight})

@@ -232,6 +232,7 @@ JSON = st.recursive(
     max_leaves=6,
 )
 OBJECTS = st.dictionaries(TEXT, JSON, min_size=1, max_size=3)
+FIRST, LAST = (datetime(year, 6, 1, tzinfo=UTC).replace(tzinfo=None) for year in (1971, 8999))
 ZONES = st.sampled_from(
     [UTC, timezone(timedelta(hours=5, minutes=45)), timezone(-timedelta(hours=9))]
 )
@@ -242,11 +243,11 @@ COMMON = {
     "model": st.none() | TAG,
     "timeout_s": st.none() | st.floats(0.001, 3600),
     "max_attempts": st.integers(1, 50),
-    "deadline": st.none() | st.datetimes(timezones=ZONES),
+    "deadline": st.none() | st.datetimes(FIRST, LAST, timezones=ZONES),
     "lane": st.sampled_from(["interactive", "bulk", "background"]),
     "idempotency_key": st.none() | TAG,
     "skill": st.none() | TAG,
-    "task_description": st.none() | TEXT,
+    "task_description": st.none() | TAG,
     "metadata": st.dictionaries(TEXT, TEXT, max_size=2),
 }
 TOOL_CALL = st.fixed_dictionaries(
@@ -274,7 +275,7 @@ SAMPLING = {
     "max_tokens": st.none() | st.integers(1, 10_000_000),
     "temperature": st.none() | st.floats(0, 2),
     "stop": st.lists(TEXT, max_size=2),
-    "seed": st.none() | st.integers(),
+    "seed": st.none() | st.integers(-(2**63), 2**63 - 1),
     "frequency_penalty": st.none() | st.floats(-2, 2),
     "tools": st.lists(
         st.fixed_dictionaries({"name": TEXT, "description": TEXT, "parameters": OBJECTS}),
@@ -293,7 +294,10 @@ OWN: dict[str, st.SearchStrategy[dict[str, Any]]] = {
         SAMPLING | {"labels": LABELS, "multi": st.booleans(), "text": TEXT}
     ),
     "embed": st.fixed_dictionaries(
-        {"input": st.lists(TEXT, min_size=1, max_size=3), "dimensions": st.none() | st.integers(1)}
+        {
+            "input": st.lists(TEXT, min_size=1, max_size=3),
+            "dimensions": st.none() | st.integers(1, 1_000_000),
+        }
     ),
 }
 
@@ -354,3 +358,20 @@ def test_strategy_travels(strategy: str | None) -> None:
 
 def test_strategy_is_one_of_four() -> None:
     assert refusal("generate", strategy="cheapest").field == "strategy"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("deadline", "0001-01-01T00:00:00+14:00"),
+        ("deadline", "9999-12-31T23:59:59-14:00"),
+        ("seed", 2**63),
+        ("metadata", {str(n): "" for n in range(201)}),
+        ("metadata", {"k": "x" * 10_001}),
+        ("stop", ["x"] * 101),
+        ("tools", [{"name": "f", "parameters": {"a": float("inf")}}]),
+    ],
+)
+def test_job_refuses_what_no_server_behind_it_takes(field: str, value: object) -> None:
+    with pytest.raises(InvalidJob, match=field):
+        build_job(Generate, {"workspace": "acme", "prompt": "x", field: value})

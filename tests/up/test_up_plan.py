@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from penstock_client import Settings
 from penstock_schemas.catalog import catalog
 from penstock_schemas.errors import ConfigurationError, MissingKey, UnknownProvider
-from penstock_worker.up.plan import SIMULATED, Choice, choose_providers, worker_services
+from penstock_worker.keyring import FILE_VARIABLE, KEYS_VARIABLE
+from penstock_worker.up.plan import (
+    SIMULATED,
+    Choice,
+    choose_providers,
+    gateway_service,
+    steward_service,
+    worker_services,
+)
+from penstock_worker.up.servers import private_keys
 
 KEYS = {"OPENAI_API_KEY": "sk-real", "MISTRAL_API_KEY": "sk-real"}
 
@@ -64,3 +76,24 @@ def test_real_workers_keep_their_environment() -> None:
     assert [service.name for service in services] == ["openai.1", "openai.2"]
     assert services[0].variables == {}
     assert services[0].arguments[-2:] == ("--concurrency", "7")
+
+
+def test_only_workers_inherit_the_private_keys() -> None:
+    servers = {"PENSTOCK_REDIS_URL": "redis://127.0.0.1"}
+    for service in (gateway_service(servers, port=1), steward_service(servers)):
+        assert service.variables == {**servers, KEYS_VARIABLE: ""}
+
+
+def test_a_stack_of_its_own_makes_its_private_key_once(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "home")
+    given = [private_keys(settings, {}, own=True) for _ in range(2)]
+    assert given == [{FILE_VARIABLE: str(tmp_path / "home" / "private-keys")}] * 2
+
+
+def test_on_other_servers_no_private_key_is_made(tmp_path: Path) -> None:
+    assert private_keys(Settings(home=tmp_path), {}, own=False) == {}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_private_keys_of_the_environment_are_left_as_they_are(tmp_path: Path) -> None:
+    assert private_keys(Settings(home=tmp_path), {KEYS_VARIABLE: "given"}, own=True) == {}

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from penstock_client.spent import Spent
 from penstock_schemas.status import AttemptState, ErrorKind, FinishReason, JobState
 from penstock_schemas.usage import NO_USAGE, Usage
-from penstock_worker.attempts import Settlement, Spent
+from penstock_worker.attempts import Settlement
 from penstock_worker.stash import decode_settlements, encode_settlements
 
 TOKENS = st.integers(0, 10**9)

@@ -6,9 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from penstock_client.sealing import seal
 from penstock_schemas.catalog import Provider, catalog
 from penstock_schemas.errors import ConfigurationError, MissingKey
-from penstock_worker.credentials import Access, access_to, base_url_variable, environment
+from penstock_worker.credentials import (
+    Access,
+    Accesses,
+    NoPlatformKey,
+    access_to,
+    base_url_variable,
+    environment,
+)
+from penstock_worker.keyring import CannotOpen, Keyring, PrivateKey, write_keys
 
 OPENAI = catalog().provider("openai")
 PLACED = Provider(name="my-cloud", display_name="Mine", base_url="https://{region}.example/v1")
@@ -125,3 +134,43 @@ def test_every_provider_of_the_catalogue_can_be_reached_by_its_variables(
     variables[base_url_variable(provider.name)] = "http://127.0.0.1:9"
     access = access_to(provider, variables)
     assert (access.api_key is not None) or not provider.needs_key
+
+
+# Each call's own.
+
+PAIR = PrivateKey.new()
+PLATFORM = Access(OPENAI.base_url, "sk-platform")
+
+
+def sealed_for(workspace: str) -> bytes:
+    return seal("sk-own", PAIR.public, workspace=workspace, provider="openai")
+
+
+def test_a_call_uses_its_workspaces_key_else_the_platforms() -> None:
+    accesses = Accesses(OPENAI, PLATFORM, Keyring([PAIR]))
+    own, platform = accesses.of("acme", sealed_for("acme")), accesses.of("acme", None)
+    assert (own, platform) == (Access(OPENAI.base_url, "sk-own"), PLATFORM)
+
+
+def test_a_call_never_uses_the_platforms_key_in_place_of_one_that_does_not_open() -> None:
+    with pytest.raises(CannotOpen):
+        Accesses(OPENAI, PLATFORM, Keyring([PAIR])).of("acme", sealed_for("other"))
+
+
+def test_a_call_that_needs_the_platforms_key_does_not_go_without() -> None:
+    accesses = Accesses(OPENAI, Access(OPENAI.base_url, None), Keyring([PAIR]))
+    assert accesses.platform is None
+    with pytest.raises(NoPlatformKey):
+        accesses.of("acme", None)
+
+
+def test_a_provider_that_needs_no_key_is_called_without() -> None:
+    access = Access(LOCAL.base_url, None)
+    assert Accesses(LOCAL, access, Keyring()).of("acme", None) == access
+
+
+def test_a_key_that_does_not_open_is_tried_with_a_file_that_has_changed(tmp_path: Path) -> None:
+    write_keys(tmp_path / "private-keys", [PrivateKey.new()])
+    accesses = Accesses(OPENAI, PLATFORM, Keyring.load({}, home=tmp_path))
+    write_keys(tmp_path / "private-keys", [PAIR])
+    assert accesses.of("acme", sealed_for("acme")).api_key == "sk-own"

@@ -14,6 +14,7 @@ import orjson
 import pytest
 
 from penstock_client.entries import Entry, Flow
+from penstock_client.spent import Spent
 from penstock_schemas.catalog import Catalog, catalog
 from penstock_schemas.ids import Fence, JobId, WorkspaceId
 from penstock_schemas.jobs import Embed, Envelope, Generate
@@ -21,9 +22,10 @@ from penstock_schemas.pricing import UNPRICED, token_prices
 from penstock_schemas.results import Result
 from penstock_schemas.status import AttemptState, ErrorKind, FinishReason, JobState
 from penstock_schemas.usage import Usage
-from penstock_worker.attempts import Attempt, Hold, Settlement, Spent
-from penstock_worker.credentials import Access
+from penstock_worker.attempts import Attempt, Hold, Settlement
+from penstock_worker.credentials import Access, Accesses
 from penstock_worker.execute import SIMULATED_HEADER, Executor
+from penstock_worker.keyring import Keyring
 from penstock_worker.leases import Lease
 from penstock_worker.providers.http import Timeout
 
@@ -97,7 +99,7 @@ def executor(
     provider = catalog().provider("openai")
     return Executor(
         provider=provider,
-        access=Access(provider.base_url, "sk-test"),
+        accesses=Accesses(provider, Access(provider.base_url, "sk-test"), Keyring()),
         sender=sender,  # type: ignore[arg-type]
         models=models or catalog(),
         draining=lambda: draining,

@@ -10,10 +10,10 @@ import orjson
 import pytest
 from pydantic import BaseModel
 
+from penstock_client.spent import Spent
 from penstock_schemas.jobs import Extract, Generate
 from penstock_schemas.status import AttemptState, ErrorKind, JobState
 from penstock_schemas.usage import NO_USAGE, Usage
-from penstock_worker.attempts import Spent
 from tests.worker.test_execute import EARLIER, MODEL, NEXT, attempt, chat, cost, result_of, settled
 
 
@@ -150,6 +150,14 @@ async def test_execute_with_a_lost_answer_is_abandoned_at_its_estimate(error: Ex
     paid = EARLIER.plus(settlement.usage, settlement.cost_usd)
     assert Spent.decode(settlement.spent) == paid.after(1, f"openai/{MODEL}", "interrupted")
     assert settlement.error_message
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(httpx.ReadTimeout("slow"), "timeout"), (httpx.ReadError("gone"), None)]
+)
+async def test_execute_names_what_ran_out_of_time(error: Exception, code: str | None) -> None:
+    settlement, _ = await settled(error)
+    assert settlement.error_code == code
 
 
 async def test_execute_with_a_lost_answer_asks_once_more_then_elsewhere() -> None:

@@ -10,11 +10,23 @@ from typing import Any
 import httpx
 import pytest
 
+from penstock_client.spent import Spent
 from penstock_schemas.status import AttemptState, ErrorKind, JobState
 from penstock_schemas.usage import NO_USAGE, Usage
-from penstock_worker.attempts import Spent
 from penstock_worker.outcome import POISON_CRASHES
-from tests.worker.test_execute import EARLIER, MODEL, attempt, chat, cost, lease, result_of, settled
+from tests.worker.test_execute import (
+    EARLIER,
+    MODEL,
+    FakeSender,
+    Unwatched,
+    attempt,
+    chat,
+    cost,
+    executor,
+    lease,
+    result_of,
+    settled,
+)
 
 
 async def never_called() -> httpx.Response:
@@ -112,3 +124,30 @@ async def test_execute_fails_a_job_for_good_when_penstock_itself_errs(
     assert result.error is not None
     assert result.error.message == "KeyError in Penstock; please report it"
     assert "attempt.internal_error" in caplog.text
+
+
+async def test_execute_says_of_a_job_that_had_ended_why_its_call_was_stopped() -> None:
+    work = attempt()
+
+    async def hang() -> httpx.Response:
+        work.lease.stopped = True
+        task.cancel()
+        await asyncio.Event().wait()
+        raise AssertionError("unreachable")
+
+    task = asyncio.create_task(settled(hang, work))
+    settlement, _ = await task
+    assert settlement.attempt_state is AttemptState.ABANDONED
+    assert settlement.error_message == "the job had ended while the call was under way"
+
+
+async def test_execute_stopped_after_its_call_failed_has_failed_all_the_same() -> None:
+    class Slow(Unwatched):
+        async def failed(self, *_: object) -> None:
+            task.cancel()
+            await asyncio.Event().wait()
+
+    refusal = httpx.Response(400, json={"error": {"message": "no"}})
+    running = executor(FakeSender(refusal), observer=Slow()).run(attempt())
+    task = asyncio.create_task(running)
+    assert (await task).attempt_state is AttemptState.FAILED

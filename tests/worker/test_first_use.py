@@ -12,7 +12,7 @@ from penstock_schemas.catalog import catalog
 from penstock_schemas.limit_policy import limit_policy
 from penstock_worker.admission.index import ProviderIndex
 from penstock_worker.credentials import Access
-from penstock_worker.first_use import try_credential
+from penstock_worker.first_use import tell_of_platform, try_credential
 from penstock_worker.observing import Observer
 from penstock_worker.providers.http import Sender
 from penstock_worker.simulator.faults import Fault
@@ -34,7 +34,7 @@ class Trial:
         return await try_credential(
             self._redis,
             self.index,
-            Observer(self.index, limit_policy(PROVIDER), credential="platform"),
+            Observer(self.index, limit_policy(PROVIDER)),
             self._sender,
             catalog(),
             provider=catalog().provider(PROVIDER),
@@ -78,6 +78,31 @@ async def test_a_key_that_works_opens_what_an_earlier_one_had_shut(trial: Trial)
     await trial.index.shut("credential:platform", state="bad_key", reason="wrong", for_s=300)
     await trial.use("sk-right")
     assert await trial.shut() == set()
+
+
+@pytest.mark.parametrize(
+    ("told", "shut"),
+    [
+        ([False], {b"credential:platform"}),
+        ([False, True], set()),
+        ([True, False], set()),
+        ([False, True, False], set()),
+    ],
+)
+async def test_gate_is_shut_for_want_of_a_key_while_no_worker_has_one(
+    trial: Trial, redis: ArqRedis, told: list[bool], shut: set[bytes]
+) -> None:
+    for has_key in told:
+        await tell_of_platform(redis, trial.index, catalog().provider(PROVIDER), has_key=has_key)
+    assert await trial.shut() == shut
+
+
+async def test_a_worker_with_a_key_leaves_gates_that_are_shut_for_other_reasons(
+    trial: Trial, redis: ArqRedis
+) -> None:
+    await trial.index.shut("credential:platform", state="bad_key", reason="wrong", for_s=300)
+    await tell_of_platform(redis, trial.index, catalog().provider(PROVIDER), has_key=True)
+    assert await trial.shut() == {b"credential:platform"}
 
 
 async def test_a_provider_in_trouble_shuts_no_credential(

@@ -138,6 +138,17 @@ async def test_settler_hands_over_what_goes_to_another_provider(
     assert (left.held, left.queues) == ({}, {})
 
 
+async def test_settler_hands_over_a_job_that_was_started_anew_meanwhile(
+    ledger: Ledger, index: ProviderIndex, redis: ArqRedis, settler: Settler, told: Told
+) -> None:
+    ((job, attempt),) = await _started(ledger, index, redis, 1)
+    await ledger.pool.execute("update penstock.jobs set state = 1, fence = null")
+    failed = {"attempt_state": AttemptState.FAILED, "state": JobState.FAILED}
+    settler.put(_pending(job, attempt, **failed, error_kind=ErrorKind.INVALID_REQUEST))
+    await settler.drain(within_s=10)
+    assert told.rerouted == [job.job_id]
+
+
 async def test_settler_queues_a_retry_again(
     ledger: Ledger, index: ProviderIndex, redis: ArqRedis, settler: Settler
 ) -> None:

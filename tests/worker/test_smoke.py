@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
+from penstock_schemas.canary import cheapest_model
 from penstock_schemas.catalog import Catalog, Model, Provider, catalog
 from penstock_schemas.status import ErrorKind
 from penstock_worker.credentials import Access
 from penstock_worker.providers.http import Sender
 from penstock_worker.simulator.faults import Fault
 from penstock_worker.simulator.server import Simulator
-from penstock_worker.smoke import SmokeResult, cheapest_model, smoke_test
+from penstock_worker.smoke import SmokeResult, smoke_test
 
 TODAY = date(2026, 11, 21)
 KEY = "key-simulated-1"

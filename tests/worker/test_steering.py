@@ -115,6 +115,17 @@ def test_groups_are_of_models_that_share_limits() -> None:
         assert policy.group_of(model) == group != model
 
 
+def test_credentials_are_those_at_the_provider() -> None:
+    operators = OperatorSettings(
+        limits=(), pauses=(), weights={}, credentials={PROVIDER: {"acme": "key-1"}, "other": {}}
+    )
+    found = [
+        wanted_at(provider, operators, file_limits=(), models=catalog()).credentials
+        for provider in (PROVIDER, "openai")
+    ]
+    assert found == [{"acme": "key-1"}, {}]
+
+
 # What reaches the index.
 
 
@@ -180,12 +191,45 @@ async def test_weight_changes_shares(
     steering: IndexSteering, ledger: Ledger, index: ProviderIndex, redis: ArqRedis
 ) -> None:
     await ledger.create_workspace("acme", routing={}, monthly_tokens=None)
-    await ledger.set_workspace("acme", weight=3, budget=None)
+    await ledger.change_workspace("acme", {"weight": 3})
     await steering.steer([PROVIDER])
     await Broker(redis).push([*jobs(100), *jobs(100, workspace="other")])
     leases = (await index.claim(80)).leases
     shares = Counter(lease.flow.workspace for lease in leases)
     assert 58 <= shares["acme"] <= 62
+
+
+async def set_key(ledger: Ledger, fingerprint: str) -> None:
+    await ledger.fetch("publish_sealing_key", "seal-1", b"", [])
+    await ledger.fetch(
+        "set_provider_key", "acme", PROVIDER, b"sealed", "seal-1", fingerprint, None, None
+    )
+
+
+async def test_own_keys_and_configurations_without_them_reach_the_index(
+    steering: IndexSteering, ledger: Ledger, index: ProviderIndex, redis: ArqRedis
+) -> None:
+    await ledger.create_workspace("acme", routing={}, monthly_tokens=None)
+    await steering.steer([PROVIDER])
+    await set_key(ledger, "key-1")
+    await ledger.pool.execute("update penstock.llm_configurations set own_keys = false")
+    await steering.steer([PROVIDER])
+    hgetall: Any = redis.hgetall
+    credentials = await hgetall(f"{index.keys.base}credentials")
+    assert credentials == {b"acme": b"key-1", b"acme/default": b"platform"}
+
+
+async def test_flows_that_wait_at_a_credential_go_on_with_another_one(
+    steering: IndexSteering, ledger: Ledger, index: ProviderIndex, redis: ArqRedis
+) -> None:
+    await ledger.create_workspace("acme", routing={}, monthly_tokens=None)
+    await steering.steer([PROVIDER])
+    await index.shut("credential:platform", state="bad_key", reason="", for_s=300)
+    await Broker(redis).push(jobs(5))
+    before = await claimed(index)
+    await set_key(ledger, "key-1")
+    await steering.steer([PROVIDER])
+    assert (before, await claimed(index)) == (0, 5)
 
 
 # What is written when.
@@ -221,6 +265,23 @@ async def test_what_has_not_changed_is_not_written_again(
     first = len(watched.written)
     await steering.steer([PROVIDER])
     assert (first, len(watched.written)) == (6, 6)
+
+
+async def test_what_has_not_changed_is_not_read_again(
+    steering: IndexSteering, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    fetch = ledger.fetch
+
+    async def counted(name: str, *args: Any, **options: Any) -> Any:
+        asked.append(name)
+        return await fetch(name, *args, **options)
+
+    monkeypatch.setattr(ledger, "fetch", counted)
+    await steering.steer([PROVIDER])
+    asked.clear()
+    await steering.steer([PROVIDER])
+    assert asked == ["steering_version"]
 
 
 async def test_only_what_has_changed_is_written(

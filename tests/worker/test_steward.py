@@ -170,6 +170,35 @@ async def test_stash_of_a_lost_worker_is_settled_by_the_steward(
         await until(tidy)
 
 
+async def test_stash_of_a_job_that_was_started_anew_does_not_keep_it_from_its_turn(
+    penstock: Penstock,
+    empty: Settings,
+    index: ProviderIndex,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(steward_module, "_STASH_S", 0.1)
+    monkeypatch.setattr(steward_module, "_STASH_AGE_MS", 0)
+    await index.finish_rebuild(await index.begin_rebuild("e1"))
+    (handle,) = await penstock.submit_many(tickets(1))
+    (attempt,) = await start_and_vanish(index, penstock.ledger)
+    await handle.cancel()
+    await penstock.requeue([handle.job_id])
+    assert (await index.claim(1)).leases == ()  # its first lease still stands
+    failed = replace(
+        _success(attempt.lease.fence, handle.job_id),
+        attempt_state=AttemptState.FAILED,
+        state=JobState.FAILED,
+        error_kind=ErrorKind.INVALID_REQUEST,
+    )
+    await index.stash(encode_settlements([failed]), [attempt.lease], hold_ms=60_000)
+    async with in_background(run_steward(empty, handle_signals=False)):
+
+        async def offered() -> bool:
+            return bool((await index.claim(1)).leases)
+
+        await until(offered)
+
+
 async def test_stash_holds_its_leases(
     penstock: Penstock, redis: ArqRedis, index: ProviderIndex
 ) -> None:

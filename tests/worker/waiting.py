@@ -30,7 +30,7 @@ class Waiting:
         self.redis = redis
         mover = Mover(redis, self.ledger, self.index)
         self._diversion = Diversion(redis, self.ledger, mover)
-        self._queue_waits = QueueWaits(redis, self.ledger, self.index, mover)
+        self._queue_waits = QueueWaits(redis, self.ledger, mover)
 
     def index(self, provider: str) -> ProviderIndex:
         """A provider's index."""

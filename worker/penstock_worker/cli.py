@@ -11,7 +11,13 @@ import typer
 
 
 def register(app: typer.Typer) -> None:
-    """Adds `worker`, `steward`, `smoke`, `simulator`, `up` and `demo` to the command line."""
+    """Adds `worker`, `steward`, `smoke`, `simulator`, `up` and `demo` to the command line.
+
+    And to `penstock keys` what only those may do who hold the private keys.
+    """
+    from penstock_worker import keys_command
+
+    keys_command.register(app)
     app.command("worker", epilog="Example: penstock worker --provider openai --concurrency 200")(
         worker
     )

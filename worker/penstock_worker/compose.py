@@ -19,19 +19,28 @@ from penstock_client.catalogue import REFRESH_S, load_catalog, read_configuratio
 from penstock_client.connections import check_redis, close_redis, redis_pool
 from penstock_client.ledger import Ledger, pending_migrations
 from penstock_client.settings import DATABASE_VARIABLE, Settings
+from penstock_schemas.catalog import Provider
 from penstock_schemas.errors import ConfigurationError
 from penstock_schemas.limit_policy import limit_policy
-from penstock_worker.credentials import access_to
+from penstock_worker.admission.index import ProviderIndex
+from penstock_worker.credentials import Accesses, access_to, address_of
 from penstock_worker.deltas import DeltaSink
 from penstock_worker.execute import Executor
-from penstock_worker.first_use import try_credential
+from penstock_worker.first_use import (
+    TELL_EVERY_S,
+    no_key_reason,
+    tell_of_platform,
+    try_credential,
+)
 from penstock_worker.heartbeat import Heartbeat
+from penstock_worker.keyring import Keyring
 from penstock_worker.leases import Held
 from penstock_worker.metrics import served_process
-from penstock_worker.observing import PLATFORM, Observer
+from penstock_worker.observing import Observer
 from penstock_worker.pool import ProviderWorker
 from penstock_worker.providers.http import AiohttpTransport, Sender
 from penstock_worker.providers.registry import adapter_for
+from penstock_worker.resealing import LOOK_S, KeyCare
 from penstock_worker.steward import Steward
 from penstock_worker.telemetry import Telemetry
 from penstock_worker.wake import Wake
@@ -55,12 +64,15 @@ async def run_worker(
 ) -> None:
     """Run one worker of a provider until SIGTERM or SIGINT, then drain it.
 
-    Raises ConfigurationError, MissingKey, UnknownProvider or Unavailable before it starts.
+    Raises ConfigurationError, MissingKey, UnknownProvider or Unavailable before it starts. Without
+    the platform's key it starts where it has private keys, for workspaces with keys of their own.
     """
     models = await load_catalog(settings)
     provider = models.provider(provider_name)
     adapter_for(provider)  # refuses a wire that is not spoken
-    access = access_to(provider, variables)
+    keyring = Keyring.load(variables, home=settings.home)
+    find = address_of if keyring else access_to
+    accesses = Accesses(provider, find(provider, variables), keyring)
     slots = concurrency or provider.max_concurrency
     async with (
         _servers(settings) as (redis, ledger),
@@ -70,11 +82,11 @@ async def run_worker(
         telemetry = Telemetry.of(settings, provider, models, slots=slots, held=held)
         index = telemetry.index(redis, provider.name)
         policy = limit_policy(provider.name)
-        observer = Observer(index, policy, credential=PLATFORM)
+        observer = Observer(index, policy)
         worker: ProviderWorker | None = None
         executor = Executor(
             provider=provider,
-            access=access,
+            accesses=accesses,
             sender=sender,
             models=models,
             draining=lambda: worker is not None and not worker.allow_pick_jobs,
@@ -103,11 +115,23 @@ async def run_worker(
             redis_pool=redis,
             handle_signals=handle_signals,
         )
-        beside: list[Coroutine[Any, Any, object]] = [_follow_catalog(settings, executor)]
-        if settings.smoke_test:
+        beside: list[Coroutine[Any, Any, object]] = [
+            _follow_catalog(settings, executor),
+            _care_for_keys(ledger, keyring),
+            _tell_of_platform(redis, index, provider, has_key=accesses.platform is not None),
+        ]
+        if accesses.platform is None:
+            logger.warning("worker.no_platform_key", extra={"hint": no_key_reason(provider)})
+        elif settings.smoke_test:
             beside.append(
                 try_credential(
-                    redis, index, observer, sender, models, provider=provider, access=access
+                    redis,
+                    index,
+                    observer,
+                    sender,
+                    models,
+                    provider=provider,
+                    access=accesses.platform,
                 )
             )
         async with telemetry.served(settings), _beside(beside):
@@ -122,6 +146,21 @@ async def _follow_catalog(settings: Settings, executor: Executor) -> None:
 
     await asyncio.sleep(REFRESH_S)
     await forever(once, event="catalogue.refresh_failed", logger=logger, every_s=REFRESH_S)
+
+
+async def _care_for_keys(ledger: Ledger, keyring: Keyring) -> None:
+    """Publish the newest public key, and seal anew what is sealed to older ones."""
+    care = KeyCare(ledger, keyring)
+    await forever(care.look, event="keyring.look_failed", logger=logger, every_s=LOOK_S)
+
+
+async def _tell_of_platform(
+    redis: ArqRedis, index: ProviderIndex, provider: Provider, *, has_key: bool
+) -> None:
+    async def once() -> None:
+        await tell_of_platform(redis, index, provider, has_key=has_key)
+
+    await forever(once, event="platform.not_told", logger=logger, every_s=TELL_EVERY_S)
 
 
 @asynccontextmanager
@@ -147,6 +186,7 @@ async def run_steward(settings: Settings, *, handle_signals: bool = True) -> Non
             providers=[provider.name for provider in models.providers],
             file_limits=file.configuration.limits if file else (),
             models=models,
+            keep_weeks=settings.keep_weeks,
             handle_signals=handle_signals,
         )
         async with served_process(settings, "penstock_steward"):

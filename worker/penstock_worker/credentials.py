@@ -1,4 +1,7 @@
-"""Where a provider is and with which key: the environment first, then a `.env` file."""
+"""Where a provider is and with which key: the environment first, then a `.env` file.
+
+A workspace's own key goes before the platform's; only here is it ever opened.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from dotenv import dotenv_values
 
 from penstock_schemas.catalog import MODEL_PLACEHOLDER, Provider
 from penstock_schemas.errors import ConfigurationError, MissingKey
+from penstock_worker.keyring import CannotOpen, Keyring
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,14 @@ def access_to(provider: Provider, variables: Mapping[str, str]) -> Access:
 
     Raises MissingKey or ConfigurationError, naming the variable to set.
     """
+    access = address_of(provider, variables)
+    if access.api_key is None and provider.needs_key:
+        raise MissingKey(provider.name, provider.key_variables)
+    return access
+
+
+def address_of(provider: Provider, variables: Mapping[str, str]) -> Access:
+    """As `access_to`, without a key where there is none. Raises ConfigurationError."""
     override = base_url_variable(provider.name)
     base_url = (variables.get(override) or provider.base_url).rstrip("/")
     if "{" in base_url.replace(MODEL_PLACEHOLDER, ""):
@@ -45,6 +57,39 @@ def access_to(provider: Provider, variables: Mapping[str, str]) -> Access:
     if not base_url.startswith(("http://", "https://")):
         raise ConfigurationError(f"{override} must start with http:// or https://")
     key = next((variables[name] for name in provider.key_variables if variables.get(name)), None)
-    if key is None and provider.needs_key:
-        raise MissingKey(provider.name, provider.key_variables)
     return Access(base_url, key)
+
+
+class NoPlatformKey(Exception):
+    """A job is to use the platform's key, and this worker has none."""
+
+
+class Accesses:
+    """Which access each call of one provider's worker has: its workspace's, else the platform's."""
+
+    def __init__(self, provider: Provider, platform: Access, keyring: Keyring) -> None:
+        self._provider, self._platform, self._keyring = provider, platform, keyring
+
+    @property
+    def platform(self) -> Access | None:
+        """The platform's access, None where its key is missing."""
+        missing = self._platform.api_key is None and self._provider.needs_key
+        return None if missing else self._platform
+
+    def of(self, workspace: str, sealed: bytes | None) -> Access:
+        """With the key that a workspace sealed for this provider; raises CannotOpen, NoPlatformKey.
+
+        A key that does not open is tried again after another look at the key file.
+        """
+        if sealed is None:
+            if self.platform is None:
+                raise NoPlatformKey
+            return self.platform
+        provider = self._provider.name
+        try:
+            api_key = self._keyring.open(sealed, workspace=workspace, provider=provider)
+        except CannotOpen:
+            if not self._keyring.refresh():
+                raise
+            api_key = self._keyring.open(sealed, workspace=workspace, provider=provider)
+        return Access(self._platform.base_url, api_key)

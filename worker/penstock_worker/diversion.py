@@ -146,12 +146,8 @@ class Diversion:
             ready: list[list[bytes]] = await pipeline.execute()
         names = {name.decode() for group in (*parked, *ready) for name in group}
         flows = {name: Flow.parse(name) for name in names}
-        await gates.learn((), {flow.workspace for flow in flows.values()})
-        return {
-            name
-            for name, flow in flows.items()
-            if gates.keeps(provider, flow.model, flow.workspace)
-        }
+        await gates.learn((), flows.values())
+        return {name for name, flow in flows.items() if gates.keeps(provider, flow)}
 
     async def _empty(self, gates: Gates, provider: str, flow: str, *, until: float) -> int:
         """Move what can be moved of a queue, behind what was looked at already."""
@@ -196,7 +192,7 @@ class Diversion:
         moves: list[tuple[StandingJob, str]] = []
         for waiting in found:
             job, flow = waiting.job, waiting.job.flow
-            if not gates.keeps(provider, flow.model, flow.workspace):
+            if not gates.keeps(provider, flow):
                 continue
             route = gates.next_open(waiting.routes, provider, flow)
             if route is not None:
@@ -208,7 +204,7 @@ async def learn_routes(gates: Gates, jobs: Sequence[Waiting]) -> None:
     """Look at every provider on the jobs' routes."""
     providers = {route.split("/", 1)[0] for waiting in jobs for route in waiting.routes}
     here = {waiting.job.provider for waiting in jobs}
-    await gates.learn(providers | here, {waiting.job.flow.workspace for waiting in jobs})
+    await gates.learn(providers | here, [waiting.job.flow for waiting in jobs])
 
 
 def _queue(provider: str, flow: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from penstock_client.spent import Repair, Spent
 from penstock_schemas.catalog import Model
 from penstock_schemas.errors import ProviderError
 from penstock_schemas.ids import WorkspaceId
@@ -18,10 +19,10 @@ from penstock_schemas.pricing import cost_usd, estimate_usd
 from penstock_schemas.results import ErrorInfo, Result
 from penstock_schemas.status import AttemptState, ErrorKind, JobState
 from penstock_schemas.usage import NO_USAGE, Usage
-from penstock_worker.attempts import Attempt, Settlement, Spent
+from penstock_worker.attempts import Attempt, Settlement
 from penstock_worker.outcome import Outcome, Reroute, Retry
 from penstock_worker.providers.failures import InvalidAnswer
-from penstock_worker.providers.protocol import Answer, Repair
+from penstock_worker.providers.protocol import Answer
 
 #: As much of a wrong answer is shown to the model again, and is quoted in an error.
 _REPAIR_CHARS = 20_000
@@ -144,10 +145,11 @@ def _without_answer(
 
 
 def cut_off(attempt: Attempt, progress: Progress) -> Settlement:
-    """The worker stops while the call is under way: it may be paid, and is not charged."""
+    """The call is stopped while it is under way: it may be paid, and is not charged."""
     if not progress.sent:
         return returned(attempt)
-    message = "the worker was stopped while the call was under way"
+    what = "job had ended" if attempt.lease.stopped else "worker was stopped"
+    message = f"the {what} while the call was under way"
     usage, cost = _estimated(attempt, progress)
     return Settlement(
         **_identity(attempt),

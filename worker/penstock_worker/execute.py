@@ -6,6 +6,8 @@ Whatever happens, an attempt ends in exactly one settlement; nothing here writes
 from __future__ import annotations
 
 import asyncio
+import base64
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -19,14 +21,16 @@ from penstock_schemas.catalog import Catalog, Model, Provider
 from penstock_schemas.deltas import Delta
 from penstock_schemas.errors import PenstockError, ProviderError
 from penstock_schemas.jobs import Classify, Embed, Envelope, TextJob
+from penstock_schemas.keys import KEY_CHECK
 from penstock_schemas.pricing import TokenPrices, token_prices
 from penstock_schemas.status import ErrorKind, FinishReason
 from penstock_worker.attempts import Attempt, Settlement
 from penstock_worker.budgets import cut_by_budget, told_of_budget
-from penstock_worker.credentials import Access
+from penstock_worker.credentials import Access, Accesses, NoPlatformKey
 from penstock_worker.ending import Progress, cut_off, failed, returned, succeeded
+from penstock_worker.keyring import CannotOpen
 from penstock_worker.observing import Observer
-from penstock_worker.outcome import POISON_CRASHES, Outcome, decide
+from penstock_worker.outcome import POISON_CRASHES, Fail, Outcome, decide
 from penstock_worker.providers.http import Sender, Timeout, possibly_sent
 from penstock_worker.providers.protocol import Adapter, Answer, Built, Call
 from penstock_worker.providers.registry import adapter_for
@@ -39,6 +43,11 @@ _CONNECT_S = 10.0
 #: seconds, and twice as long each time.
 _UNREADABLE_WAIT_S = 30.0
 _UNREADABLE_DOUBLINGS = 7
+#: A job whose key cannot be used here goes back for so long, in seconds: another worker may have
+#: the private key, or the platform's key.
+_NO_KEY_WAIT_S = 5.0
+#: The same missing private key is warned of at most this often, in seconds.
+_WARN_EVERY_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,13 +74,13 @@ class NotStarted(Exception):
 
 
 class Executor:
-    """Runs attempts of one provider with one key. Shared by all attempts of a worker."""
+    """Runs attempts of one provider, each with its key. Shared by all attempts of a worker."""
 
     def __init__(
         self,
         *,
         provider: Provider,
-        access: Access,
+        accesses: Accesses,
         sender: Sender,
         models: Catalog,
         draining: Callable[[], bool],
@@ -80,7 +89,7 @@ class Executor:
         jitter: Callable[[], float],
     ) -> None:
         self._provider = provider
-        self._access = access
+        self._accesses = accesses
         self._sender = sender
         self._models = models
         self._draining = draining
@@ -88,6 +97,7 @@ class Executor:
         self._observer = observer
         self._jitter = jitter
         self._by_name: dict[str, Model] = {}
+        self._warned_at: dict[str, float] = {}
 
     async def run(self, attempt: Attempt) -> Settlement:
         """Run one attempt to its settlement; a cancelled one is settled as possibly paid."""
@@ -97,7 +107,10 @@ class Executor:
         except NotStarted as reason:
             return returned(attempt, reason.wait_s)
         except ProviderError as error:
-            await self._observer.failed(attempt.lease.flow, error, progress.headers)
+            with contextlib.suppress(asyncio.CancelledError):  # it has failed all the same
+                await self._observer.failed(
+                    attempt.lease.flow, error, progress.headers, attempt.credential
+                )
             return failed(attempt, progress, error, self._decide(attempt, progress, error))
         except asyncio.CancelledError:
             return cut_off(attempt, progress)
@@ -123,7 +136,9 @@ class Executor:
             raise cut_by_budget(attempt, answer)
         if progress.headers is not None:
             took_s = time.monotonic() - progress.started
-            self._observer.accepted(attempt.lease.flow, progress.headers, took_s=took_s)
+            self._observer.accepted(
+                attempt.lease.flow, progress.headers, attempt.credential, took_s=took_s
+            )
         return succeeded(attempt, progress, answer, plan.built.warnings)
 
     def follow(self, models: Catalog) -> None:
@@ -145,13 +160,13 @@ class Executor:
             logger.warning("attempt.unreadable", extra={"job_id": attempt.job_id})
             wait_s = _UNREADABLE_WAIT_S * 2.0 ** min(attempt.number - 1, _UNREADABLE_DOUBLINGS)
             raise NotStarted(wait_s) from None
-        job = envelope.job
+        job, access = envelope.job, self._access(attempt, envelope)
         call = Call(
             job=job,
             provider=self._provider,
             model=progress.model,
-            base_url=self._access.base_url,
-            api_key=self._access.api_key,
+            base_url=access.base_url,
+            api_key=access.api_key,
             request_id=f"{attempt.job_id}:{attempt.number}",
             max_tokens=self._max_tokens(attempt, envelope),
             stream=not isinstance(job, Embed) and job.stream,
@@ -166,6 +181,37 @@ class Executor:
             built=adapter.build(call),
             timeout=Timeout(connect_s=min(_CONNECT_S, total_s), read_s=total_s, total_s=total_s),
         )
+
+    def _access(self, attempt: Attempt, envelope: Envelope) -> Access:
+        """The key that a call uses: one to be tested, the workspace's own, or the platform's."""
+        tested, sealed = envelope.sealed_key, attempt.sealed_key
+        if (tested is not None) != (attempt.configuration == KEY_CHECK):
+            raise self._error(ErrorKind.INTERNAL, f"configuration {KEY_CHECK} is for tests of keys")
+        if tested is not None:
+            sealed = base64.b64decode(tested)
+        try:
+            return self._accesses.of(attempt.workspace, sealed)
+        except CannotOpen as error:
+            self._warn(attempt, error)
+            if tested is not None and attempt.deadline is None:  # requeued: it would wait for ever
+                raise self._error(ErrorKind.MISSING_KEY, str(error)) from None
+            raise NotStarted(_NO_KEY_WAIT_S) from None
+        except NoPlatformKey:
+            raise NotStarted(_NO_KEY_WAIT_S) from None
+
+    def _warn(self, attempt: Attempt, error: CannotOpen) -> None:
+        now = time.monotonic()
+        if now - self._warned_at.get(error.sealing_key, -_WARN_EVERY_S) >= _WARN_EVERY_S:
+            self._warned_at[error.sealing_key] = now
+            logger.warning(
+                "attempt.key_not_opened",
+                extra={
+                    "job_id": attempt.job_id,
+                    "workspace": attempt.workspace,
+                    "sealing_key": error.sealing_key,
+                    "reason": str(error),
+                },
+            )
 
     def _refuse(self, attempt: Attempt) -> None:
         """Raise the reason not to make this call at all."""
@@ -236,7 +282,11 @@ class Executor:
         kind = ErrorKind.INTERRUPTED if progress.sent else ErrorKind.CONNECT_ERROR
         message = str(error) or type(error).__name__
         return ProviderError(
-            kind, message, provider=self._provider.name, possibly_billed=progress.sent
+            kind,
+            message,
+            provider=self._provider.name,
+            code="timeout" if isinstance(error, httpx.TimeoutException) else None,
+            possibly_billed=progress.sent,
         )
 
     @staticmethod
@@ -247,6 +297,8 @@ class Executor:
 
     def _decide(self, attempt: Attempt, progress: Progress, error: ProviderError) -> Outcome:
         envelope = progress.envelope
+        if attempt.configuration == KEY_CHECK:
+            return Fail()
         remaining_s = None
         if attempt.deadline is not None:
             remaining_s = (attempt.deadline - datetime.now(UTC)).total_seconds()

@@ -18,7 +18,6 @@ from penstock_schemas.keys import ProviderKeys
 
 #: Jobs are moved away from gates that stay shut for longer than this, in ms.
 _AHEAD_MS = 1000
-_PLATFORM = "platform"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ class Gates:
         self._redis = redis
         self._now_ms = 0
         self._closed: dict[str, Closed] = {}
-        self._credentials: dict[tuple[str, str], str] = {}
+        self._credentials: dict[tuple[str, str, str], str] = {}
 
     @classmethod
     async def read(cls, redis: ArqRedis, providers: Iterable[str]) -> Gates:
@@ -66,25 +65,27 @@ class Gates:
         await gates.learn(providers, ())
         return gates
 
-    async def learn(self, providers: Iterable[str], workspaces: Iterable[str]) -> None:
-        """Look at further providers, and at whose credentials these workspaces use there."""
+    async def learn(self, providers: Iterable[str], flows: Iterable[Flow]) -> None:
+        """Look at further providers, and at whose credentials these flows use there."""
         await self._look_at([name for name in providers if name not in self._closed])
+        by_user = {(flow.workspace, flow.configuration): flow for flow in flows}
         wanted = [
-            (provider, workspace)
+            (provider, flow)
             for provider, closed in self._closed.items()
             if closed.by_credential
-            for workspace in set(workspaces)
-            if (provider, workspace) not in self._credentials
+            for user, flow in by_user.items()
+            if (provider, *user) not in self._credentials
         ]
         if not wanted:
             return
         pipeline: Any = self._redis.pipeline(transaction=False)
         async with pipeline:
-            for provider, workspace in wanted:
-                pipeline.hget(f"{ProviderKeys(provider).base}credentials", workspace)
-            found: list[bytes | None] = await pipeline.execute()
-        for key, credential in zip(wanted, found, strict=True):
-            self._credentials[key] = (credential or _PLATFORM.encode()).decode()
+            for provider, flow in wanted:
+                credentials = f"{ProviderKeys(provider).base}credentials"
+                pipeline.hmget(credentials, *flow.credential_names)
+            found: list[list[bytes | None]] = await pipeline.execute()
+        for (provider, flow), names in zip(wanted, found, strict=True):
+            self._credentials[provider, flow.workspace, flow.configuration] = flow.credential(names)
 
     async def _look_at(self, providers: list[str]) -> None:
         if not providers:
@@ -124,11 +125,14 @@ class Gates:
         }
         return {provider: gates for provider, gates in found.items() if gates}
 
-    def keeps(self, provider: str, model: str, workspace: str) -> bool:
-        """Whether a gate at this provider lets nothing of this workspace through for a while."""
-        closed = self._closed[provider]
-        credential = self._credentials.get((provider, workspace), _PLATFORM)
-        return any(self._holds(closed, gate) for gate in gates_of(model, credential))
+    def keeps(self, provider: str, flow: Flow) -> bool:
+        """Whether a gate at this provider lets nothing of a flow through for a while."""
+        closed, credential = self._closed[provider], self._credential(provider, flow)
+        return any(self._holds(closed, gate) for gate in gates_of(flow.model, credential))
+
+    def _credential(self, provider: str, flow: Flow) -> str:
+        key = (provider, flow.workspace, flow.configuration)
+        return self._credentials.get(key) or flow.credential(())
 
     def staffed(self, provider: str) -> bool:
         """Whether a worker of this provider was seen lately."""
@@ -144,7 +148,7 @@ class Gates:
     def _is_open(self, route: str, flow: Flow) -> bool:
         provider, model = route.split("/", 1)
         closed = self._closed[provider]
-        credential = self._credentials.get((provider, flow.workspace), _PLATFORM)
+        credential = self._credential(provider, flow)
         there = replace(flow, model=model)
         # Where nobody works anywhere, the index may have been lost a moment ago.
         nobody = not any(other.staffed for other in self._closed.values())

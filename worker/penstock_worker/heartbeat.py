@@ -1,7 +1,8 @@
 """The heartbeat: renews a worker's leases from a thread and a connection of its own.
 
 A busy event loop must not lose leases, so nothing here runs on it. The thread also watches the
-index's epoch: when the index was lost, it writes at once what this worker still holds.
+index's epoch: when the index was lost, it writes at once what this worker still holds. And it looks
+for jobs that have ended while their calls run, such as cancelled ones.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from redis import Redis
@@ -21,7 +22,7 @@ from penstock_worker.leases import LEASE_S, RENEW_S, Held, Lease
 
 logger = logging.getLogger("penstock.worker")
 
-#: How often the epoch is looked at, in seconds.
+#: How often the epoch and the ended jobs are looked at, in seconds.
 _WATCH_S = 0.5
 _BATCH = 500
 
@@ -48,10 +49,12 @@ class Heartbeat:
             socket_connect_timeout=min(deadline_s, RENEW_S / 2),
         )
         self._stopped = threading.Event()
+        self._stop_calls: Callable[[list[Lease]], object] = lambda _: None
         self._thread = threading.Thread(target=self._run, name="penstock-heartbeat", daemon=True)
 
-    def start(self) -> None:
-        """Start the thread."""
+    def start(self, *, stop_calls: Callable[[list[Lease]], object]) -> None:
+        """Start the thread; it calls `stop_calls` once with each lease whose job has ended."""
+        self._stop_calls = stop_calls
         self._thread.start()
 
     def stop(self) -> None:
@@ -64,7 +67,9 @@ class Heartbeat:
         epoch, state, renewed_at = "", "", 0.0
         while not self._stopped.wait(_WATCH_S):
             try:
-                seen = self._look()
+                seen, stopping = self._look()
+                if stopping:
+                    self._look_for_ended()
                 moved = seen != (state, epoch)
                 if moved or time.monotonic() - renewed_at >= RENEW_S:
                     asked_at = time.monotonic()
@@ -75,9 +80,26 @@ class Heartbeat:
             except Exception:
                 logger.exception("heartbeat.failed")
 
-    def _look(self) -> tuple[str, str]:
-        found: list[bytes | None] = self._redis.hmget(self._keys.epoch, "state", "id")
-        return (found[0] or b"").decode(), (found[1] or b"").decode()
+    def _look(self) -> tuple[tuple[str, str], bool]:
+        """State and ID of the epoch, and whether there are calls to be stopped."""
+        with self._redis.pipeline(transaction=False) as pipeline:
+            pipeline.hmget(self._keys.epoch, "state", "id")
+            pipeline.exists(self._keys.stopping)
+            (state, epoch), stopping = pipeline.execute()
+        return ((state or b"").decode(), (epoch or b"").decode()), bool(stopping)
+
+    def _look_for_ended(self) -> None:
+        """Have the calls stopped whose jobs have ended, each once."""
+        leases = [lease for lease in list(self._held.values()) if not lease.stopped]
+        if not leases:
+            return
+        keys = [lease.key for lease in leases]
+        tokens: list[bytes | None] = self._redis.hmget(self._keys.stopping, keys)
+        ended = [lease for lease, token in zip(leases, tokens, strict=True) if token == lease.token]
+        for lease in ended:
+            lease.stopped = True
+        if ended:
+            self._stop_calls(ended)
 
     def _renew(self, leases: list[Lease], epoch: str) -> None:
         """Renew in batches; also says that this worker is alive when it holds nothing."""

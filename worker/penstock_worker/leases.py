@@ -20,6 +20,8 @@ MARGIN_S = 2.0
 class Lease:
     """One leased job. `expires_at` is on this process's monotonic clock; `lost` is for ever.
 
+    `stopped` is for ever too: the job has ended, and a call under way for it is of no use.
+
     `likely` are the tokens, in and out, that such calls mostly use at most, once that is known.
     `lapsed` is the token under which an earlier holder's lease ran out; `epoch` is the index's
     epoch at the claim.
@@ -33,6 +35,7 @@ class Lease:
     epoch: str
     expires_at: float
     lost: bool = False
+    stopped: bool = False
     likely: tuple[int, int] | None = None
 
     @property
@@ -47,7 +50,13 @@ class Lease:
 
     def may_start(self) -> bool:
         """Whether a call may still be started under this lease."""
-        return not self.lost and time.monotonic() < self.expires_at - MARGIN_S
+        return not (self.lost or self.stopped) and time.monotonic() < self.expires_at - MARGIN_S
+
+
+def nominal_lease(job_id: UUID, fence: int, workspace: str, model: str) -> Lease:
+    """A lease to give back in somebody else's name; only its ID and token count."""
+    entry = Entry(job_id, 0, 0)
+    return Lease(job_id, Fence(fence), entry, Flow(workspace, 0, model), None, "", 0.0)
 
 
 class Held(dict[bytes, Lease]):

@@ -17,6 +17,7 @@ import httpx
 from penstock_client.connections import REDIS_AWAY
 from penstock_client.entries import Flow
 from penstock_schemas.errors import ProviderError
+from penstock_schemas.keys import KEY_CHECK
 from penstock_schemas.limit_policy import LimitPolicy
 from penstock_schemas.status import ErrorKind
 from penstock_worker.admission.index import Observation, ProviderIndex, Unit
@@ -25,12 +26,12 @@ from penstock_worker.providers.limit_headers import MINUTE_MS, SeenLimit, read_l
 
 logger = logging.getLogger("penstock.worker")
 
-#: The credential of every workspace that has none of its own.
-PLATFORM = "platform"
 #: What successes say is passed on at most this often, in seconds.
 EVERY_S = 0.25
 #: Accepted calls are counted over this long, in seconds.
 _RATE_S = 10.0
+#: Credentials' models that are watched at most.
+_MODELS_MOST = 10_000
 #: A provider that refuses and does not say why has run out of these.
 _UNTOLD: tuple[tuple[Unit, int], ...] = (("requests", MINUTE_MS),)
 
@@ -57,16 +58,22 @@ class _Model:
 class Observer:
     """Watches the answers of one worker."""
 
-    def __init__(self, index: ProviderIndex, policy: LimitPolicy, *, credential: str) -> None:
+    def __init__(self, index: ProviderIndex, policy: LimitPolicy) -> None:
         self._index = index
         self._policy = policy
-        self._credential = credential
-        self._models: dict[str, _Model] = {}
+        self._models: dict[tuple[str, str], _Model] = {}
         self._passing: set[asyncio.Task[None]] = set()
 
-    def accepted(self, flow: Flow, headers: httpx.Headers, *, took_s: float) -> None:
-        """A call was accepted; what its headers say is passed on in the background."""
-        seen = self._of(flow)
+    def accepted(
+        self, flow: Flow, headers: httpx.Headers, credential: str, *, took_s: float
+    ) -> None:
+        """A call was accepted; what its headers say is passed on in the background.
+
+        Keys that are only tested teach nothing: their limits are not those of one another.
+        """
+        if credential == KEY_CHECK:
+            return
+        seen = self._of(flow, credential)
         now = time.monotonic()
         seen.accepted_at.append(now)
         seen.takes_ms += (took_s * 1000 - seen.takes_ms) * 0.1
@@ -79,15 +86,19 @@ class Observer:
             self._passing.add(task)
             task.add_done_callback(self._passing.discard)
 
-    async def failed(self, flow: Flow, error: ProviderError, headers: httpx.Headers | None) -> None:
+    async def failed(
+        self, flow: Flow, error: ProviderError, headers: httpx.Headers | None, credential: str
+    ) -> None:
         """A call failed: move the limit it met, or shut the gate of its credential."""
+        if credential == KEY_CHECK:
+            return
         if error.kind in {ErrorKind.RATE_LIMITED, ErrorKind.SLOW_DOWN}:
-            await self._refused(flow, error, headers)
+            await self._refused(self._of(flow, credential), error, headers)
         shut = shut_by(error)
         if shut is None:
             return
-        access = f"access:{self._credential}/{flow.model}"
-        gate = access if shut.of_model else f"credential:{self._credential}"
+        access = f"access:{credential}/{flow.model}"
+        gate = access if shut.of_model else f"credential:{credential}"
         logger.warning(
             "gate.shut",
             extra={"gate": gate, "state": shut.state, "for_s": shut.for_s, "reason": error.message},
@@ -98,9 +109,8 @@ class Observer:
             logger.warning("gate.not_shut", extra={"gate": gate, "reason": str(away)})
 
     async def _refused(
-        self, flow: Flow, error: ProviderError, headers: httpx.Headers | None
+        self, seen: _Model, error: ProviderError, headers: httpx.Headers | None
     ) -> None:
-        seen = self._of(flow)
         if headers is not None:
             seen.limits = read_limits(self._policy, headers)
         hint_s = error.retry_after_s
@@ -109,10 +119,12 @@ class Observer:
         units = frozenset(refused_units(error) or _UNTOLD)
         await self._pass(self._observed(seen, units, hint_s))
 
-    def _of(self, flow: Flow) -> _Model:
-        found = self._models.get(flow.model)
+    def _of(self, flow: Flow, credential: str) -> _Model:
+        found = self._models.get((credential, flow.model))
         if found is None:
-            found = self._models[flow.model] = _Model(flow)
+            if len(self._models) >= _MODELS_MOST:
+                del self._models[next(iter(self._models))]  # the one that was met first
+            found = self._models[credential, flow.model] = _Model(flow)
         return found
 
     def _observed(

@@ -112,6 +112,7 @@ class ProviderWorker(Worker):
         self._reconciling: set[asyncio.Task[None]] = set()
         self._ledger_doubtful = False
         self._opening: set[asyncio.Task[None]] = set()
+        self._calls: dict[tuple[bytes, bytes], asyncio.Task[None]] = {}
         self._claiming: asyncio.Task[Claimed] | None = None
         self._opened_at = self.loop.time()
         self.ctx |= {"run": around(executor.run), "settler": self._settler}
@@ -120,7 +121,7 @@ class ProviderWorker(Worker):
         """Work until stopped, then settle what is under way."""
         self.ctx["redis"] = self.pool
         self._settler.start()
-        self._heartbeat.start()
+        self._heartbeat.start(stop_calls=self._stop_calls_later)
         self._wake.start()
         beat = forever(self.heart_beat, event="worker.beat_failed", logger=logger, every_s=1.0)
         housekeeping = asyncio.create_task(beat)
@@ -237,20 +238,36 @@ class ProviderWorker(Worker):
             await self._rooms.opened(opened, prices)
 
     def _start(self, opened: Attempt) -> None:
+        lease = opened.lease
+        if lease.stopped:
+            self._settler.put(Pending(returned(opened), lease))
+            return
         function: Any = self.functions["attempt"]
         task = self.loop.create_task(function.coroutine(self.ctx, opened))
         key = f"{opened.job_id}:{opened.number}"
-        self.tasks[key] = task
+        self.tasks[key] = self._calls[lease.key, lease.token] = task
 
         def ended(done: asyncio.Task[None]) -> None:
             self.tasks.pop(key, None)
+            self._calls.pop((lease.key, lease.token), None)
             if done.cancelled():  # before its first step: nothing was sent
-                self._settler.put(Pending(returned(opened), opened.lease))
+                self._settler.put(Pending(returned(opened), lease))
             elif error := done.exception():  # its lease lapses, and the ledger decides
                 logger.error("attempt.broken", extra={"job_id": opened.job_id}, exc_info=error)
-                self._forget([opened.lease])
+                self._forget([lease])
 
         task.add_done_callback(ended)
+
+    def _stop_calls_later(self, leases: list[Lease]) -> None:
+        """Stop the calls of these leases; called on the heartbeat's thread."""
+        self.loop.call_soon_threadsafe(self._stop_calls, leases)
+
+    def _stop_calls(self, leases: list[Lease]) -> None:
+        """What has been opened and not been started yet is not started, see `_start`."""
+        for lease in leases:
+            if task := self._calls.get((lease.key, lease.token)):
+                task.cancel()
+        logger.info("calls.stopped", extra={"worker": self.name, "jobs": len(leases)})
 
     async def _not_opened(self, leases: Sequence[Lease], opened: Opened) -> None:
         """Give back what waits for room in a budget, and what the ledger did not let us start

@@ -8,14 +8,13 @@ from typing import Any, cast
 
 from arq.connections import ArqRedis
 
+from penstock_client.ending import Ended, ended, keep, tell
 from penstock_client.gates import described
 from penstock_client.ledger import Ledger, StandingJob
 from penstock_schemas.keys import ProviderKeys
 from penstock_schemas.status import ErrorKind, JobState
 from penstock_worker.diversion import Mover, Waiting, learn_routes
 from penstock_worker.gates import Gates
-from penstock_worker.reconcile import IndexOf
-from penstock_worker.unstarted import Ended, ended, keep, tell
 
 logger = logging.getLogger("penstock.steward")
 
@@ -25,10 +24,9 @@ _PAGE = 500
 class QueueWaits:
     """Looks for jobs that waited too long. Several may run: Postgres lets each job end once."""
 
-    def __init__(self, redis: ArqRedis, ledger: Ledger, index_of: IndexOf, mover: Mover) -> None:
+    def __init__(self, redis: ArqRedis, ledger: Ledger, mover: Mover) -> None:
         self._redis = redis
         self._ledger = ledger
-        self._index_of = index_of
         self._mover = mover
 
     async def run(self) -> None:
@@ -71,7 +69,7 @@ class QueueWaits:
                 if row["id"] in ids
             ]
             await keep(self._ledger, ends, connection=connection)
-        await tell(self._index_of, ends)
+        await tell(self._redis, ends)
         await self._mover.forget([job for _, job in late if job.job_id in ids])
         logger.info("jobs.waited_too_long", extra={"jobs": len(ends)})
         return len(ends)

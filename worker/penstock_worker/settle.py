@@ -193,8 +193,7 @@ class Settler:
         unsure = [
             pending.settlement.job_id
             for pending in group
-            if not pending.settlement.state.is_terminal
-            and (pending.settlement.job_id not in moved or pending.settlement.provider != here)
+            if pending.settlement.job_id not in moved or pending.settlement.provider != here
         ]
         try:
             await self._index.release([self._release_of(pending, moved) for pending in group])

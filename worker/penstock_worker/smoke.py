@@ -9,15 +9,14 @@ from __future__ import annotations
 import secrets
 import time
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from decimal import Decimal
-from typing import get_args
 
 import httpx
 
-from penstock_schemas.catalog import Catalog, Model, Provider, SizeCategory
-from penstock_schemas.errors import PenstockError, ProviderError
-from penstock_schemas.jobs import Embed, Generate
+from penstock_schemas.canary import ANSWERED, canary_job, canary_tokens, cheapest_model
+from penstock_schemas.catalog import Catalog, Model, Provider
+from penstock_schemas.errors import ProviderError
 from penstock_schemas.pricing import cost_usd
 from penstock_schemas.status import ErrorKind
 from penstock_schemas.usage import NO_USAGE, Usage
@@ -28,16 +27,9 @@ from penstock_worker.providers.http import Sender, Timeout, possibly_sent
 from penstock_worker.providers.protocol import Call
 from penstock_worker.providers.registry import adapter_for
 
-PROMPT = "ping"
-MAX_TOKENS = 16
-#: Models that think first would spend the smaller limit on thought and answer with an error.
-REASONING_MAX_TOKENS = 512
 TIMEOUT_S = 15.0
 _CONNECT_S = 5.0
 _WORKSPACE = "penstock"
-_SIZES: tuple[str, ...] = get_args(SizeCategory)
-#: Kinds of a failed answer that a provider only gives to a credential that works.
-_ANSWERED = frozenset((ErrorKind.LENGTH, ErrorKind.REFUSAL, ErrorKind.CONTENT_FILTER))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,35 +52,6 @@ class SmokeResult:
     error: ProviderError | None = None
 
 
-def cheapest_model(models: Catalog, provider: str, *, today: date) -> Model | None:
-    """The active model of a provider that costs least for a word in and a word out.
-
-    A chat model, unless the provider has embeddings alone; by price, then size. Models without a
-    known price come last. Where none is listed it is the provider's default model, if it has one.
-    """
-    listed = [model for model in models.models_of(provider) if model.is_active(today)]
-    chat = [model for model in listed if model.kind == "chat"]
-    if listed:
-        return min(chat or listed, key=_dearness)
-    if models.provider(provider).default_model is None:
-        return None
-    try:
-        return models.resolve(provider)
-    except PenstockError:
-        return None
-
-
-def _dearness(model: Model) -> tuple[bool, Decimal, int, str]:
-    prices = (model.input_usd_per_mtok, model.output_usd_per_mtok)
-    known = [price for price in prices if price is not None]
-    return (
-        len(known) < len(prices),
-        sum(known, Decimal()),
-        _SIZES.index(model.size_category),
-        model.name,
-    )
-
-
 async def smoke_test(
     sender: Sender,
     models: Catalog,
@@ -109,19 +72,14 @@ async def smoke_test(
 
 def call_of(provider: Provider, model: Model, access: Access) -> Call:
     """The call of a smoke test: a word to complete, or to embed."""
-    job = (
-        Embed(workspace=_WORKSPACE, input=(PROMPT,))
-        if model.kind == "embedding"
-        else Generate(workspace=_WORKSPACE, prompt=PROMPT)
-    )
     return Call(
-        job=job,
+        job=canary_job(model, workspace=_WORKSPACE),
         provider=provider,
         model=model,
         base_url=access.base_url,
         api_key=access.api_key,
         request_id=f"smoke-{secrets.token_hex(8)}:1",
-        max_tokens=REASONING_MAX_TOKENS if model.reasoning else MAX_TOKENS,
+        max_tokens=canary_tokens(model),
     )
 
 
@@ -145,7 +103,7 @@ async def _ask(sender: Sender, call: Call, timeout_s: float) -> SmokeResult:
     except httpx.HTTPError as broken:
         error = _of_the_wire(call, broken)
     return SmokeResult(
-        ok=error is None or error.kind in _ANSWERED,
+        ok=error is None or error.kind in ANSWERED,
         provider=call.provider.name,
         model=call.model.ref,
         kind=error and error.kind,

@@ -1,9 +1,9 @@
 """Steering: what operators and the catalogue say, from the ledger into each provider's index.
 
 A duty of the steward. `wanted_at` is pure: settings -> what one index should hold. `IndexSteering`
-reads the ledger and writes what differs from what it wrote last into this epoch of the index;
-since an index can lose anything, it writes all of it again every minute, and into a new epoch
-before that is opened.
+reads the ledger when its number of changes has moved, and writes what differs from what it wrote
+last into this epoch of the index; since an index can lose anything, it writes all of it again every
+minute, and into a new epoch before that is opened.
 """
 
 from __future__ import annotations
@@ -74,6 +74,7 @@ def wanted_at(
         limits=tuple(_limit(setting) for setting in limits if setting.provider == provider),
         pauses={pause.target.scope: pause.reason for pause in pauses},
         weights=operators.weights,
+        credentials=operators.credentials.get(provider, {}),
         groups=_groups(provider, policy, models),
         tuning={
             "counted": policy.counted,
@@ -106,14 +107,40 @@ class IndexSteering:
         self._models = models
         self._clock = clock
         self._written: dict[str, _Written] = {}
+        self._version: int | None = None
+        self._read_at = 0.0
+        self._operators: OperatorSettings | None = None
+        self._wanted: dict[str, Wanted] = {}
 
     async def steer(self, providers: Iterable[str]) -> None:
         """Write what has changed for these providers; an index that does not exist is left out."""
-        operators = await self._ledger.steering.all()
+        operators = await self._read()
         names = sorted(set(providers))
         for provider, epoch in zip(names, await self._epochs_of(names), strict=True):
             if epoch is not None:
                 await self._write(provider, epoch, operators)
+
+    async def _read(self) -> OperatorSettings:
+        """What the ledger holds; read again only once it has changed, or after a minute."""
+        version, now = await self._ledger.steering.version(), self._clock()
+        if self._operators is None or version != self._version or now - self._read_at >= AGAIN_S:
+            found = await self._ledger.steering.all()
+            self._version, self._read_at = version, now
+            if found != self._operators:
+                self._operators, self._wanted = found, {}
+            return found
+        return self._operators
+
+    def _wanted_at(self, provider: str, operators: OperatorSettings) -> Wanted:
+        is_latest = operators is self._operators  # else another turn has read since
+        found = self._wanted.get(provider) if is_latest else None
+        if found is None:
+            found = wanted_at(
+                provider, operators, file_limits=self._file_limits, models=self._models
+            )
+            if is_latest:
+                self._wanted[provider] = found
+        return found
 
     async def prepare(self, provider: str) -> None:
         """Write everything into an index that is about to be opened."""
@@ -128,7 +155,7 @@ class IndexSteering:
             return await pipeline.execute()
 
     async def _write(self, provider: str, epoch: bytes, operators: OperatorSettings) -> None:
-        wanted = wanted_at(provider, operators, file_limits=self._file_limits, models=self._models)
+        wanted = self._wanted_at(provider, operators)
         written = self._written.get(provider)
         if written and (written.epoch != epoch or self._clock() - written.at >= AGAIN_S):
             written = None
@@ -145,6 +172,8 @@ class IndexSteering:
 
 def _changed(before: Wanted | None, wanted: Wanted) -> list[str]:
     """The names of what has to be written."""
+    if before is wanted:
+        return []
     names = [each.name for each in fields(Wanted)]
     if before is None:
         return names

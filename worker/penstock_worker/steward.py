@@ -2,9 +2,9 @@
 
 It opens each provider's index, rebuilds it after a loss of Redis, indexes submits whose producer
 could not, writes settlements that waited for Postgres, ends jobs whose deadline passed, moves jobs
-away from where they must not wait, and writes into each index what operators have set. Behind all
-that stands the audit: every live job is looked at in turn, and whatever the index lacks is put
-back, for whatever reason it was lost.
+away from where they must not wait, drops what workspaces keep no longer, and writes into each index
+what operators have set. Behind all that stands the audit: every live job is looked at in turn, and
+whatever the index lacks is put back, for whatever reason it was lost.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from arq.worker import Worker
 
 from penstock_client.background import forever
 from penstock_client.connections import AWAY
+from penstock_client.ending import end_jobs, tell
 from penstock_client.ledger import Ledger, StandingJob
 from penstock_schemas.catalog import Catalog, catalog
 from penstock_schemas.keys import PREFIX, STEWARD
@@ -31,13 +32,13 @@ from penstock_schemas.status import ErrorKind, JobState
 from penstock_worker.admission.index import Done, Drop, ProviderIndex, Release
 from penstock_worker.attempts import Settlement
 from penstock_worker.diversion import Diversion, Mover
-from penstock_worker.leases import LEASE_S
+from penstock_worker.leases import LEASE_S, nominal_lease
 from penstock_worker.queue_wait import QueueWaits
 from penstock_worker.reconcile import put_in_place, reindex_by_ledger
+from penstock_worker.retention import Retention, drop_old_partitions
 from penstock_worker.settle import settle_apart
 from penstock_worker.stash import decode_settlements
 from penstock_worker.steering import IndexSteering
-from penstock_worker.unstarted import ended, keep, nominal_lease, tell
 
 logger = logging.getLogger("penstock.steward")
 
@@ -47,6 +48,7 @@ _EXPIRE_S = 1.0
 _DIVERT_S = 0.5
 _STEER_S = 0.5
 _STASH_S = 5.0
+_RETAIN_S = 5.0
 #: A stashed settlement is written by its own worker unless it is this old, in ms.
 _STASH_AGE_MS = 10_000
 _PAGE = 1000
@@ -68,7 +70,8 @@ async def ensure_partitions(ctx: dict[str, Any]) -> int:
 class Steward(Worker):
     """One steward process. Slow periodic work is plain arq cron; the rest are its own loops.
 
-    `file_limits` are those of the configuration file, `models` the catalogue in force.
+    `file_limits` are those of the configuration file, `models` the catalogue in force; weeks beyond
+    `keep_weeks` are dropped, none with None.
     """
 
     def __init__(
@@ -80,11 +83,15 @@ class Steward(Worker):
         providers: Sequence[str],
         file_limits: Sequence[LimitSetting] = (),
         models: Catalog | None = None,
+        keep_weeks: int | None = None,
         **arq: Any,
     ) -> None:
-        hourly = cron(ensure_partitions, minute={7}, run_at_startup=True)
+        hourly = [
+            cron(ensure_partitions, minute={7}, run_at_startup=True),
+            cron(drop_old_partitions, minute={17}),
+        ]
         super().__init__(
-            cron_jobs=[hourly], redis_pool=redis, queue_name=f"{PREFIX}:steward:arq", **arq
+            cron_jobs=hourly, redis_pool=redis, queue_name=f"{PREFIX}:steward:arq", **arq
         )
         self.name = name
         self._ledger = ledger
@@ -96,8 +103,9 @@ class Steward(Worker):
         )
         mover = Mover(redis, ledger, self.index_of)
         self._diversion = Diversion(redis, ledger, mover)
-        self._queue_waits = QueueWaits(redis, ledger, self.index_of, mover)
-        self.ctx["ledger"] = ledger
+        self._queue_waits = QueueWaits(redis, ledger, mover)
+        self._retention = Retention(redis, ledger)
+        self.ctx["ledger"], self.ctx["keep_weeks"] = ledger, keep_weeks
 
     async def main(self) -> None:
         """Run every duty until stopped; a duty whose server is away is tried again."""
@@ -110,6 +118,7 @@ class Steward(Worker):
             (self.divert, _DIVERT_S),
             (self.bound_waits, _EXPIRE_S),
             (self.settle_stashed, _STASH_S),
+            (self.retain, _RETAIN_S),
             (self.audit, _AUDIT_AGE_S),
             (self._poll_iteration, 1.0),
         ]
@@ -220,20 +229,21 @@ class Steward(Worker):
             await self._ledger.mark_indexed([row["first_id"]])
 
     async def expire(self) -> None:
-        """End the jobs whose deadline passed while they waited, and tell who awaits them."""
-        async with self._ledger.pool.acquire() as connection, connection.transaction():
-            rows = await self._ledger.fetch("expire", connection=connection)
-            ends = [
-                ended(
-                    row,
-                    state=JobState.EXPIRED,
-                    kind=ErrorKind.EXPIRED,
-                    message=f"its deadline passed after {row['attempts']} attempts",
-                )
-                for row in rows
-            ]
-            await keep(self._ledger, ends, connection=connection)
-        await tell(self.index_of, ends)
+        """End the jobs whose deadline passed while they waited, and tell who awaits them.
+
+        So are those whose worker should have ended them long ago, apart from the others: no lock of
+        a waiting job is held while budgets are waited for.
+        """
+        for running in (False, True):
+            ends = await end_jobs(
+                self._ledger,
+                "expire",
+                running,
+                state=JobState.EXPIRED,
+                kind=ErrorKind.EXPIRED,
+                message=lambda row: f"its deadline passed after {row['attempts']} attempts",
+            )
+            await tell(self.pool, ends)
 
     async def divert(self) -> None:
         """Move jobs away from gates that are shut, to routes whose gates are open."""
@@ -242,6 +252,10 @@ class Steward(Worker):
     async def bound_waits(self) -> None:
         """Move or end the jobs that waited longer than they may."""
         await self._queue_waits.run()
+
+    async def retain(self) -> None:
+        """Drop prompts and answers of jobs whose workspaces keep them no longer."""
+        await self._retention.run()
 
     async def audit(self) -> None:
         """Put back what the index lacks: one round over all live jobs that stand still."""
@@ -288,6 +302,5 @@ class Steward(Worker):
             else:
                 releases.append(Drop(lease))
         await index.release(releases)
-        again = [item.job_id for item in group if not item.state.is_terminal]
-        await reindex_by_ledger(self._ledger, self.index_of, again)
+        await reindex_by_ledger(self._ledger, self.index_of, [item.job_id for item in group])
         logger.info("stash.settled", extra={"provider": index.provider, "attempts": len(group)})

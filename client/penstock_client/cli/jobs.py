@@ -1,4 +1,4 @@
-"""`penstock jobs`: a workspace's jobs, newest first, and starting those again that failed."""
+"""`penstock jobs`: a workspace's jobs, newest first; requeueing and cancelling them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from penstock_client.cli.running import connected, known_id, run
 if TYPE_CHECKING:
     from penstock_client.client import Handle
     from penstock_client.ledger import JobRow
+    from penstock_schemas.ids import JobId
+    from penstock_schemas.status import JobState
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -51,7 +53,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON lines.")]
 
 
 def register(app: typer.Typer) -> None:
-    """Adds `penstock jobs`, `penstock jobs list` and `penstock jobs requeue`."""
+    """Adds `penstock jobs` with its `list`, `requeue` and `cancel`."""
     group = typer.Typer(
         invoke_without_command=True,
         rich_markup_mode=None,
@@ -65,6 +67,9 @@ def register(app: typer.Typer) -> None:
         "requeue",
         epilog="Example: penstock jobs requeue --workspace acme --error poison --since 1h --yes",
     )(requeue)
+    group.command(
+        "cancel", epilog="Example: penstock jobs cancel 0197c1b2-9d3e-7f00-8a52-1c0de5a7b9e4"
+    )(cancel)
     app.add_typer(group, name="jobs")
 
 
@@ -77,7 +82,7 @@ def jobs(  # noqa: PLR0917 - options of a command
     before: Before = None,
     json: Json = False,
 ) -> None:
-    """List a workspace's jobs, newest first; start jobs again that failed."""
+    """List a workspace's jobs, newest first; requeue what failed, cancel what is not wanted."""
     if context.invoked_subcommand is None:
         list_jobs(workspace, state, capability, limit, before, json)
 
@@ -156,11 +161,34 @@ def requeue(  # noqa: PLR0917 - options of a command
         typer.echo(f"{len(handles)} requeued", err=True)
 
 
+def cancel(
+    job: Annotated[list[str], typer.Argument(metavar="JOB", help="Job IDs.")],
+    json: Json = False,
+) -> None:
+    """End jobs now, whether they wait or run.
+
+    Whoever awaits them is told at once. A call under way is stopped and counts as what it may have
+    cost. What has ended already stays as it is, and its state is printed. With an unknown ID
+    nothing is cancelled.
+    """
+    states = run(_cancel([known_id(each) for each in job]))
+    for job_id, state in states.items():
+        if json:
+            print_json({"job_id": job_id, "state": state.label})
+        else:
+            typer.echo(f"{job_id}  {state.label}")
+
+
 def _since(text: str) -> datetime:
     found = re.fullmatch(r"(\d{1,6})([smhd])", text)
     if found is None:
         raise typer.BadParameter(f"{text!r} is not a time such as 30m or 1h", param_hint="--since")
     return datetime.now(UTC) - timedelta(seconds=int(found[1]) * _SECONDS[found[2]])
+
+
+async def _cancel(job_ids: list[str]) -> dict[JobId, JobState]:
+    async with connected() as penstock:
+        return await penstock.cancel_many(job_ids)
 
 
 async def _requeue(job_ids: list[str]) -> list[Handle]:

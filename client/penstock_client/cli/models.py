@@ -70,6 +70,12 @@ def route(  # noqa: PLR0917 - options of a command
     model: Annotated[
         str | None, typer.Option(metavar="PROVIDER/MODEL", help="As if this model were pinned.")
     ] = None,
+    configuration: Annotated[
+        str | None, typer.Option(help="The workspace's configuration; default: its default one.")
+    ] = None,
+    task_type: Annotated[
+        str | None, typer.Option(help="The job's task type, which a configuration may route.")
+    ] = None,
     text: Annotated[str, typer.Option(help="The text to work on.")] = "…",
     tokens: Annotated[
         int | None, typer.Option(min=1, help="Input tokens, instead of counting those of --text.")
@@ -84,9 +90,15 @@ def route(  # noqa: PLR0917 - options of a command
     """
     kind = type_ or type_of(capability)
     job = _job_of(kind, text=text, tools=tools, image=image)
-    asked = {"workspace": workspace, "capability": capability, "model": model}
-    chosen = strategy.value if strategy else None
-    explained = run(_explain(kind, {**job, **asked, "strategy": chosen}, tokens))
+    asked = {
+        "workspace": workspace,
+        "capability": capability,
+        "model": model,
+        "strategy": strategy.value if strategy else None,
+        "configuration": configuration,
+        "task_type": task_type,
+    }
+    explained = run(_explain(kind, {**job, **asked}, tokens))
     if json:
         print_json(_as_json(explained))
     else:

@@ -97,6 +97,9 @@ def submit(  # noqa: PLR0917 - options of a command
         StrategyName | None,
         typer.Option(help="Choose the model by what matters most; see `penstock models route`."),
     ] = None,
+    configuration: Annotated[
+        str | None, typer.Option(help="The workspace's configuration; default: its default one.")
+    ] = None,
     system: Annotated[str | None, typer.Option(help="The system message.")] = None,
     cache_system: Annotated[
         bool, typer.Option("--cache-system", help="Ask the provider to cache the instructions.")
@@ -116,6 +119,9 @@ def submit(  # noqa: PLR0917 - options of a command
     skill: Annotated[str | None, typer.Option(help="A tag for usage reports.")] = None,
     step: Annotated[str | None, typer.Option(help="A tag for usage reports.")] = None,
     agent: Annotated[str | None, typer.Option(help="A tag for usage reports.")] = None,
+    task_type: Annotated[
+        str | None, typer.Option(help="A tag for usage reports; a configuration may route by it.")
+    ] = None,
     idempotency_key: Annotated[
         str | None, typer.Option(help="Gives the first job of the workspace with this key.")
     ] = None,
@@ -136,6 +142,7 @@ def submit(  # noqa: PLR0917 - options of a command
         "schema": _schema(schema_file),
         "model": model,
         "strategy": strategy.value if strategy else None,
+        "configuration": configuration,
         "system": system,
         "cache_system": cache_system or None,
         "max_tokens": max_tokens,
@@ -146,6 +153,7 @@ def submit(  # noqa: PLR0917 - options of a command
         "skill": skill,
         "step": step,
         "agent": agent,
+        "task_type": task_type,
         "idempotency_key": idempotency_key,
     }
     submitted: list[str] = []

@@ -9,32 +9,39 @@ import typer
 
 from penstock_client.cli.printing import print_json, print_table, shown_cost, shown_time
 from penstock_client.cli.running import connected, run
+from penstock_client.cli.usage_calls import calls, export
+from penstock_client.cli.usage_options import SIMULATED, honest_cost, notes
+from penstock_client.cli.usage_show import as_json, month, show
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from decimal import Decimal
 
     from penstock_client.ledger import CacheUse
+    from penstock_client.usage_rows import UsageRow
 
 Workspace = Annotated[str, typer.Option("--workspace", "-w", help="Whose usage.")]
 Days = Annotated[int, typer.Option(min=1, max=3660, help="The last so many days.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
-_SIMULATED = "simulated: no provider was called for some or all of these answers"
-
 
 def register(app: typer.Typer) -> None:
-    """Adds `penstock usage models` and `penstock usage cache`."""
+    """Adds `penstock usage show|month|calls|export|models|cache`."""
     group = typer.Typer(
         no_args_is_help=True,
         rich_markup_mode=None,
-        epilog="Example: penstock usage models --workspace acme --days 7",
+        epilog="Example: penstock usage show acme --by day,skill --since 7d",
     )
-    group.command("models", epilog="Example: penstock usage models --workspace acme --days 7")(
-        models
-    )
-    group.command("cache", epilog="Example: penstock usage cache --workspace acme --days 7")(cache)
-    app.add_typer(group, name="usage", help="Show calls, tokens and cost; prompt caching.")
+    for command, example in (
+        (show, "show acme --by day,skill --since 7d --model openai/gpt-4o"),
+        (month, "month acme"),
+        (calls, "calls acme --skill triage --status error --since 24h"),
+        (export, "export acme --format csv --output usage.csv --since 2026-11-01"),
+        (models, "models --workspace acme --days 7"),
+        (cache, "cache --workspace acme --days 7"),
+    ):
+        group.command(command.__name__, epilog=f"Example: penstock usage {example}")(command)
+    app.add_typer(group, name="usage", help="Show calls, tokens and cost; export them.")
 
 
 def models(workspace: Workspace, days: Days = 30, json: Json = False) -> None:
@@ -45,7 +52,7 @@ def models(workspace: Workspace, days: Days = 30, json: Json = False) -> None:
         return
     header = ("MODEL", "CALLS", "SUCCEEDED", "ABANDONED", "TOKENS IN", "TOKENS OUT", "COST", "NOTE")
     print_table(header, [_model_as_row(row) for row in found])
-    _say_simulated(row["simulated"] for row in found)
+    _say_simulated(row.simulated > 0 for row in found)
 
 
 def cache(workspace: Workspace, days: Days = 30, json: Json = False) -> None:
@@ -65,10 +72,10 @@ def cache(workspace: Workspace, days: Days = 30, json: Json = False) -> None:
     _say_simulated(use.simulated for use in found)
 
 
-async def _models(workspace: str, since: datetime) -> list[dict[str, Any]]:
+async def _models(workspace: str, since: datetime) -> list[UsageRow]:
     async with connected() as penstock:
-        await penstock.check(workspace)
-        return [dict(row) for row in await penstock.ledger.usage_by_model(workspace, since)]
+        rows = await penstock.usage.summary(workspace, since, by=("provider", "model"))
+        return sorted(rows, key=_model)
 
 
 async def _cache(workspace: str, since: datetime) -> list[CacheUse]:
@@ -82,31 +89,32 @@ def _since(days: int) -> datetime:
 
 def _say_simulated(answers: Iterable[bool]) -> None:
     if any(answers):
-        typer.echo(_SIMULATED)
+        typer.echo(SIMULATED)
 
 
 def _note(simulated: bool) -> str:
     return "simulated" if simulated else "-"
 
 
-def _model_as_row(row: dict[str, Any]) -> tuple[str, ...]:
-    cost, unpriced = shown_cost(row["cost_usd"]), row["unpriced"]
-    if unpriced and row["cost_usd"] is not None:
-        cost += f" (unknown for {unpriced:,} calls)"
+def _model(row: UsageRow) -> str:
+    return f"{row.group['provider']}/{row.group['model']}"
+
+
+def _model_as_row(row: UsageRow) -> tuple[str, ...]:
     return (
-        f"{row['provider']}/{row['model']}",
-        f"{row['calls']:,}",
-        f"{row['succeeded']:,}",
-        f"{row['abandoned']:,}",
-        f"{row['input_tokens']:,}",
-        f"{row['output_tokens']:,}",
-        cost,
-        _note(row["simulated"]),
+        _model(row),
+        f"{row.calls:,}",
+        f"{row.succeeded:,}",
+        f"{row.abandoned:,}",
+        f"{row.input_tokens:,}",
+        f"{row.output_tokens:,}",
+        honest_cost(row.cost_usd, row.unpriced),
+        notes(row.unpriced, row.simulated, row.calls),
     )
 
 
-def _model_as_json(row: dict[str, Any]) -> dict[str, object]:
-    return {**row, "cost_usd": _decimal(row["cost_usd"])}
+def _model_as_json(row: UsageRow) -> dict[str, Any]:
+    return {**as_json(row), "simulated": row.simulated > 0}
 
 
 def _use_as_row(use: CacheUse) -> tuple[str, ...]:

@@ -1,11 +1,13 @@
-"""`penstock workspace`: create, change and list workspaces."""
+"""`penstock workspace`: create, show, change and list workspaces."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from penstock_client.cli import configurations, tokens, workspace_shown
 from penstock_client.cli.printing import print_json, print_table, shown_time
 from penstock_client.cli.running import connected, fail, run
 
@@ -13,10 +15,25 @@ if TYPE_CHECKING:
     from penstock_client.ledger import WorkspaceConfig
 
 _DEFAULT_TOKENS = "50000"
+_UNLIMITED, _FOR_EVER = "unlimited", "for-ever"
+
+
+class Mode(StrEnum):
+    """How much a budget reserves for a call."""
+
+    SOFT = "soft"
+    HARD = "hard"
+
+
+class OnBudget(StrEnum):
+    """What becomes of jobs once a budget is used up."""
+
+    FAIL = "fail"
+    WAIT = "wait"
 
 
 def register(app: typer.Typer) -> None:
-    """Adds `penstock workspace create`, `penstock workspace set` and `penstock workspace list`."""
+    """Adds `penstock workspace` with its subcommands."""
     group = typer.Typer(
         no_args_is_help=True,
         rich_markup_mode=None,
@@ -25,9 +42,17 @@ def register(app: typer.Typer) -> None:
     group.command(
         "create", epilog="Example: penstock workspace create acme --monthly-tokens 2000000"
     )(create)
-    group.command("set", epilog="Example: penstock workspace set acme --weight 3")(change)
+    group.command("show", epilog="Example: penstock workspace show acme")(show)
+    group.command(
+        "set", epilog="Example: penstock workspace set acme --budget-mode hard --keep-days 30"
+    )(change)
+    group.command("route", epilog="Example: penstock workspace route acme reason openai/gpt-4o")(
+        route
+    )
     group.command("list", epilog="Example: penstock workspace list --json")(list_workspaces)
-    app.add_typer(group, name="workspace", help="Create, change and list workspaces.")
+    configurations.register(group)
+    tokens.register(group)
+    app.add_typer(group, name="workspace", help="Create, change, show and list workspaces.")
 
 
 def create(
@@ -47,7 +72,7 @@ def create(
         typer.echo(f"created workspace {name} with {_shown_budget(budget)}")
 
 
-def change(
+def change(  # noqa: PLR0917 - options of a command  # noqa: PLR0917 - options of a command
     name: Annotated[str, typer.Argument(help="The workspace.")],
     weight: Annotated[
         float | None, typer.Option(help="Its share of each provider beside others' 1.")
@@ -55,28 +80,90 @@ def change(
     monthly_tokens: Annotated[
         str | None, typer.Option(metavar="N|unlimited", help="Tokens that it may use in a month.")
     ] = None,
+    time_zone: Annotated[
+        str | None, typer.Option(help="Where its days and months end, such as Europe/Berlin.")
+    ] = None,
+    budget_mode: Annotated[
+        Mode | None, typer.Option(help="What calls reserve: the likely use, or the most possible.")
+    ] = None,
+    on_budget: Annotated[
+        OnBudget | None, typer.Option(help="What jobs do once a budget is used up.")
+    ] = None,
+    keep_days: Annotated[
+        str | None,
+        typer.Option(metavar="N|for-ever", help="How long prompts and answers are kept."),
+    ] = None,
+    default_configuration: Annotated[
+        str | None, typer.Option(help="The configuration of jobs that name none.")
+    ] = None,
+    enable: Annotated[
+        list[str] | None, typer.Option(metavar="PROVIDER", help="Let its jobs go to a provider.")
+    ] = None,
+    disable: Annotated[
+        list[str] | None, typer.Option(metavar="PROVIDER", help="Keep its jobs from a provider.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Change a workspace's share of providers, or its budget; what is not given stays.
+    """Change a workspace; what is not given stays. In force at once, everywhere.
 
     While workspaces wait at a provider, one of weight 3 gets three times the tokens of one of
-    weight 1. In force within about a second.
+    weight 1.
     """
-    budget = None if monthly_tokens is None else (_budget(monthly_tokens),)
-    if weight is None and budget is None:
-        raise typer.BadParameter("give --weight or --monthly-tokens")
-    run(_change(name, weight, budget))
-    said = [] if weight is None else [f"weight {weight:g}"]
-    said += [] if budget is None else [_shown_budget(budget[0])]
-    typer.echo(f"workspace {name} has {', '.join(said)}")
+    fields: dict[str, Any] = {
+        "weight": weight,
+        "time_zone": time_zone,
+        "budget_mode": budget_mode and budget_mode.value,
+        "on_budget": on_budget and on_budget.value,
+        "default_configuration": default_configuration,
+        "providers": {**dict.fromkeys(enable or (), True), **dict.fromkeys(disable or (), False)},
+    }
+    fields = {field: value for field, value in fields.items() if value not in (None, {})}
+    if monthly_tokens is not None:
+        fields["monthly_tokens"] = _budget(monthly_tokens)
+    if keep_days is not None:
+        fields["retention_days"] = _days(keep_days)
+    if not fields:
+        raise typer.BadParameter("give at least one option; see --help")
+    config = run(_change(name, fields))
+    if json:
+        print_json(workspace_shown.as_json(config))
+    else:
+        workspace_shown.print_config(config)
+
+
+def route(
+    name: Annotated[str, typer.Argument(help="The workspace.")],
+    capability: Annotated[str, typer.Argument(help="extract, classify, reason, generate, …")],
+    models: Annotated[
+        list[str] | None, typer.Argument(help="provider/model, best first; none: the default.")
+    ] = None,
+) -> None:
+    """Set the models of a capability, or take them out again. In force at once, everywhere."""
+    chosen = tuple(models or ()) or None
+    run(_change(name, {"routing": {capability: chosen}}))
+    where = ", then ".join(chosen) if chosen else "the default routing"
+    typer.echo(f"workspace {name}: {capability} goes to {where}")
+
+
+def show(
+    name: Annotated[str, typer.Argument(help="The workspace.")],
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show a workspace: budgets with what is used and held, routing, configurations, keys."""
+    config = run(_show(name))
+    if json:
+        print_json(workspace_shown.as_json(config))
+    else:
+        workspace_shown.print_config(config)
 
 
 def list_workspaces(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List workspaces with their budget, what they have used of it, and their routing."""
+    """List workspaces with their token budget and what they have used of it."""
     found = run(_list())
     if json:
-        print_json([_as_json(config) for config in found])
+        print_json([workspace_shown.as_json(config) for config in found])
         return
     rows = [
         (
@@ -95,7 +182,7 @@ def list_workspaces(
 
 
 def _budget(text: str) -> int | None:
-    if text == "unlimited":
+    if text == _UNLIMITED:
         return None
     cleaned = text.replace("_", "").replace(",", "")
     if not (cleaned.isascii() and cleaned.isdigit() and int(cleaned) < 2**63):
@@ -106,20 +193,18 @@ def _budget(text: str) -> int | None:
     return int(cleaned)
 
 
+def _days(text: str) -> int | None:
+    if text == _FOR_EVER:
+        return None
+    if not (text.isascii() and text.isdigit()):
+        raise typer.BadParameter(
+            f"{text!r} is neither a number of days nor 'for-ever'", param_hint="'--keep-days'"
+        )
+    return int(text)
+
+
 def _shown_budget(budget: int | None) -> str:
     return "no token budget" if budget is None else f"{budget:,} tokens a month"
-
-
-def _as_json(config: WorkspaceConfig) -> dict[str, object]:
-    return {
-        "workspace": config.workspace,
-        "monthly_tokens": config.monthly_tokens,
-        "tokens_used": config.tokens_used,
-        "weight": config.weight,
-        "budget_resets_at": config.budget_resets_at,
-        "routing": {name: list(routes) for name, routes in config.routing.items()},
-        "created_at": config.created_at,
-    }
 
 
 async def _create(name: str, budget: int | None) -> bool:
@@ -127,9 +212,14 @@ async def _create(name: str, budget: int | None) -> bool:
         return await penstock.workspaces.create(name, monthly_tokens=budget)
 
 
-async def _change(name: str, weight: float | None, budget: tuple[int | None] | None) -> None:
+async def _change(name: str, fields: dict[str, Any]) -> WorkspaceConfig:
     async with connected() as penstock:
-        await penstock.workspaces.set(name, weight=weight, budget=budget)
+        return await penstock.workspaces.set(name, **fields)
+
+
+async def _show(name: str) -> WorkspaceConfig:
+    async with connected() as penstock:
+        return await penstock.workspaces.read(name)
 
 
 async def _list() -> list[WorkspaceConfig]:

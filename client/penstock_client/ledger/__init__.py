@@ -2,12 +2,20 @@
 
 from penstock_client.ledger.ledger import Ledger, flow_of, standing_job
 from penstock_client.ledger.migrate import apply_migrations, migrate, pending_migrations, seed
-from penstock_client.ledger.rows import CacheUse, JobRow, NewJob, StandingJob, WorkspaceConfig
+from penstock_client.ledger.rows import (
+    CacheUse,
+    Configuration,
+    JobRow,
+    NewJob,
+    StandingJob,
+    WorkspaceConfig,
+)
 from penstock_client.ledger.seeding import Seeded, seed_catalogue
 from penstock_client.ledger.steering import OperatorSettings, Pause, Steering
 
 __all__ = [
     "CacheUse",
+    "Configuration",
     "JobRow",
     "Ledger",
     "NewJob",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -17,6 +17,7 @@ from penstock_client.entries import Entry, Flow, capability_code
 from penstock_client.ledger.queries import query
 from penstock_client.ledger.rows import JobRow, NewJob, StandingJob, WorkspaceConfig
 from penstock_client.ledger.steering import Steering
+from penstock_client.ledger.workspace_rows import workspace_config
 from penstock_client.settings import DATABASE_VARIABLE, Settings
 from penstock_schemas.errors import ConfigurationError, Unavailable
 from penstock_schemas.ids import JobId, WorkspaceId
@@ -145,20 +146,30 @@ class Ledger:
         args = (workspace, orjson.dumps(routing).decode(), monthly_tokens)
         return bool(await self.fetch_safely("create_workspace", *args))
 
-    async def workspaces(self, workspace: str | None = None) -> list[WorkspaceConfig]:
-        """All workspaces, or the one of that name."""
-        return [_config(row) for row in await self.fetch_safely("workspaces", workspace)]
+    async def workspaces(
+        self, workspace: str | None = None, *, after: str | None = None, limit: int | None = None
+    ) -> list[WorkspaceConfig]:
+        """The workspace of that name, or all of them by name; page on with `after`."""
+        rows = await self.fetch_safely("workspaces", workspace, after, limit)
+        return [workspace_config(row) for row in rows]
 
-    async def set_workspace(
-        self, workspace: str, *, weight: float | None, budget: tuple[int | None] | None
+    async def change_workspace(self, workspace: str, fields: Mapping[str, Any]) -> bool:
+        """Change a workspace's settings; False when there is no such workspace. Idempotent."""
+        return bool(await self.fetch_safely("change_workspace", workspace, _json(fields)))
+
+    async def set_configuration(
+        self, workspace: str, name: str, fields: Mapping[str, Any], *, new: Mapping[str, Any]
     ) -> bool:
-        """Change a workspace's weight and its monthly tokens (`(None,)` is unlimited).
+        """Make or change a configuration; `new` is laid under `fields` for one that is made.
 
-        None leaves either as it is. False when there is no such workspace. Idempotent.
+        False when there is no such workspace. Idempotent.
         """
-        tokens = None if budget is None else budget[0]
-        args = (workspace, weight, budget is not None, tokens)
-        return bool(await self.fetch_safely("set_workspace", *args))
+        args = (workspace, name, _json(fields), _json(new))
+        return bool(await self.fetch_safely("set_configuration", *args))
+
+    async def remove_configuration(self, workspace: str, name: str) -> bool:
+        """Remove a configuration; False when there is none, or when it is the default one."""
+        return bool(await self.fetch_safely("remove_configuration", workspace, name))
 
     @property
     def steering(self) -> Steering:
@@ -168,6 +179,10 @@ class Ledger:
     async def standing(self, name: str, *args: Any) -> list[StandingJob]:
         """Run one of the queries that tell where jobs stand."""
         return [standing_job(row) for row in await self.fetch(name, *args)]
+
+
+def _json(fields: Mapping[str, Any]) -> str:
+    return orjson.dumps(fields, default=str).decode()
 
 
 def _columns(jobs: Sequence[NewJob]) -> tuple[Any, ...]:
@@ -225,22 +240,6 @@ def standing_job(row: Record) -> StandingJob:
         flow=flow_of(row),
         entry=entry,
         wait_ms=row["wait_ms"],
-    )
-
-
-def _config(row: Record) -> WorkspaceConfig:
-    routing: dict[str, Any] = orjson.loads(row["routing"])
-    return WorkspaceConfig(
-        workspace=WorkspaceId(row["id"]),
-        routing={
-            capability: (routes,) if isinstance(routes, str) else tuple(routes)
-            for capability, routes in routing.items()
-        },
-        monthly_tokens=row["default_token_budget"],
-        tokens_used=row["tokens_used"],
-        budget_resets_at=row["budget_reset_at"],
-        created_at=row["created_at"],
-        weight=row["weight"],
     )
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
 from penstock_client.entries import Entry, Flow, capability_code
+from penstock_schemas.errors import UnknownConfiguration
 from penstock_schemas.ids import JobId, WorkspaceId
 from penstock_schemas.status import JobState
+from penstock_schemas.workspaces import DEFAULT_CONFIGURATION, BudgetMode, OnBudget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,10 +71,45 @@ class StandingJob:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """A named configuration of a workspace; see `penstock_schemas.workspaces`.
+
+    What it spent is of the day and the month that end at `day_resets_at` and `month_resets_at`;
+    `usd_held` is reserved by calls under way.
+    """
+
+    name: str = DEFAULT_CONFIGURATION
+    primary: str | None = None
+    fallback: str | None = None
+    task_routing: Mapping[str, str] = field(default_factory=dict[str, str])
+    own_keys: bool = True
+    temperature: float | None = None
+    max_tokens: int | None = None
+    daily_usd: Decimal | None = None
+    monthly_usd: Decimal | None = None
+    allow_unpriced: bool = False
+    usd_today: Decimal = Decimal(0)
+    usd_this_month: Decimal = Decimal(0)
+    usd_held: Decimal = Decimal(0)
+    day_resets_at: datetime | None = None
+    month_resets_at: datetime | None = None
+
+    @property
+    def must_be_priced(self) -> bool:
+        """Whether only models with a known price may run: there is a budget to keep."""
+        has_budget = self.daily_usd is not None or self.monthly_usd is not None
+        return has_budget and not self.allow_unpriced
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkspaceConfig:
     """A workspace's configuration. `monthly_tokens` None is unlimited.
 
-    `weight` is its share of each provider beside others'.
+    `tokens_used` are those of the present month, `tokens_held` those reserved by calls under way.
+    `weight` is its share of each provider beside others'. `providers` says which of them it has
+    switched on and off (those that it does not name are on), `retention_days` how long prompts and
+    answers are kept (None: for ever). `own_keys` are the providers that it has a key of its own
+    for, with the key's fingerprint.
     """
 
     workspace: WorkspaceId
@@ -81,6 +119,30 @@ class WorkspaceConfig:
     budget_resets_at: datetime
     created_at: datetime
     weight: float = 1.0
+    tokens_held: int = 0
+    providers: Mapping[str, bool] = field(default_factory=dict[str, bool])
+    time_zone: str = "UTC"
+    budget_mode: BudgetMode = "soft"
+    on_budget: OnBudget = "fail"
+    retention_days: int | None = None
+    default_configuration: str = DEFAULT_CONFIGURATION
+    configurations: Mapping[str, Configuration] = field(
+        default_factory=lambda: {DEFAULT_CONFIGURATION: Configuration()}
+    )
+    own_keys: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def disabled(self) -> frozenset[str]:
+        """The providers that are switched off."""
+        return frozenset(name for name, enabled in self.providers.items() if not enabled)
+
+    def configuration(self, name: str | None) -> Configuration:
+        """The named configuration, the default one for None; raises UnknownConfiguration."""
+        wanted = self.default_configuration if name is None else name
+        found = self.configurations.get(wanted)
+        if found is None:
+            raise UnknownConfiguration(self.workspace, wanted, tuple(self.configurations))
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

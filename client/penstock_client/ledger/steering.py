@@ -1,13 +1,13 @@
-"""What operators set, as the ledger keeps it: limits, pauses, and workspaces' weights.
+"""What operators set, as the ledger keeps it: limits, pauses, workspaces' weights and credentials.
 
-The command line writes through here; the steward reads all of it twice a second and writes what
-has changed into the providers' indexes, so a change is in force within about a second.
+The command line writes through here; the steward asks twice a second whether anything has changed,
+and writes that into the providers' indexes, so a change is in force within about a second.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -32,11 +32,18 @@ class Pause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorSettings:
-    """All that operators have set in the ledger. `weights` has workspaces that are not at 1."""
+    """All that operators have set in the ledger. `weights` has workspaces that are not at 1.
+
+    `credentials` says for each provider whose credential is used: by workspace where it has its
+    own, and by `workspace/configuration` where that uses the platform's all the same.
+    """
 
     limits: tuple[LimitSetting, ...]
     pauses: tuple[Pause, ...]
     weights: Mapping[str, float]
+    credentials: Mapping[str, Mapping[str, str]] = field(
+        default_factory=dict[str, Mapping[str, str]]
+    )
 
 
 class Steering:
@@ -84,16 +91,32 @@ class Steering:
         """Lift the pause of exactly this; False when there is none."""
         return bool(await self._ledger.fetch_safely("resume", target.provider, target.scope))
 
+    async def version(self) -> int:
+        """A number that changes whenever `all` does; as cheap as a read can be. Raises as `all`."""
+        return (await self._ledger.fetch("steering_version"))[0]["version"]
+
     async def all(self) -> OperatorSettings:
         """Everything at once. Not repeated when Postgres is away; raises as asyncpg does."""
         limits = await self._ledger.fetch("limits", None)
         pauses = await self._ledger.fetch("pauses")
         weights = await self._ledger.fetch("weights")
+        credentials = await self._ledger.fetch("credentials")
         return OperatorSettings(
             limits=tuple(_limit(row) for row in limits),
             pauses=tuple(_pause(row) for row in pauses),
             weights={row["workspace_id"]: row["weight"] for row in weights},
+            credentials=_credentials(credentials),
         )
+
+
+def _credentials(rows: Sequence[Any]) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for row in rows:
+        configuration, name = row["configuration"], row["workspace_id"]
+        if configuration is not None:
+            name = f"{name}/{configuration}"
+        found.setdefault(row["provider"], {})[name] = row["fingerprint"]
+    return found
 
 
 def _limit(row: Any) -> LimitSetting:

@@ -17,6 +17,7 @@
 --   due              zset  entry place flow -> ms   jobs that wait for a time
 --   leases           zset  id -> expiry in ms
 --   held             hash  id -> record             see record_of
+--   stopping         hash  id -> token              leases whose jobs have ended: calls to be stopped
 --   lapsed           hash  id -> token              whose lease lapsed, until claimed again
 --   seen             ms   the time of the last claim
 --   pace:<minute>    int                            jobs claimed in that minute
@@ -214,10 +215,13 @@ end
 -- Give back a lease and what it occupied. Every removal from `held` goes through here, and every
 -- addition counts what it occupies in the same script, so nothing can leak. Returns whether flows
 -- waited for what it occupied.
+local any_stopping
 local function drop_lease(id, record)
   local awaited = false
   redis.call('ZREM', base .. 'leases', id)
   redis.call('HDEL', base .. 'held', id)
+  if any_stopping == nil then any_stopping = redis.call('EXISTS', base .. 'stopping') == 1 end
+  if any_stopping then redis.call('HDEL', base .. 'stopping', id) end
   for name in string.gmatch(record.occupied, '%Z+') do
     redis.call('HINCRBY', base .. name, 'used', -1)
     for _, gate in ipairs({ name, name .. '|i', name .. '|b' }) do

@@ -162,6 +162,10 @@ group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11;
 create function penstock.count_attempts() returns trigger
 language plpgsql as $$
 begin
+    if not exists (select from after_rows) then -- as in most claims, which abandon nothing
+        return null;
+    end if;
+
     insert into penstock.usage_hours as u
     select c.workspace,
            date_trunc('hour', c.started_at at time zone coalesce(w.time_zone, 'UTC'))

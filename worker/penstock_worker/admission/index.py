@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from arq.connections import ArqRedis
 
+from penstock_client.ending import RESULT_TTL_S
 from penstock_client.entries import Entry, Flow, pack_fence, unpack_fence
 from penstock_client.ledger import StandingJob
 from penstock_client.scripts import Argument, Script
@@ -20,8 +21,6 @@ from penstock_schemas.ids import Fence
 from penstock_schemas.keys import ProviderKeys, done_channel
 from penstock_worker.leases import LEASE_S, Lease
 
-#: Results stay in Redis this long; Postgres has them for good.
-RESULT_TTL_S = 120
 #: Larger results are read from Postgres.
 CACHED_RESULT_BYTES = 65_536
 _TAKE_BACK = 200

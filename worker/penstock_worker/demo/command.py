@@ -37,7 +37,7 @@ from penstock_worker.up.plan import (
     steward_service,
     worker_services,
 )
-from penstock_worker.up.servers import StackFailed, port_or_free, prepare, servers
+from penstock_worker.up.servers import StackFailed, port_or_free, prepare, private_keys, servers
 from penstock_worker.up.services import Hear, running, wait_until_ready
 from penstock_worker.up.terminal import leave_telling_to_the_terminal
 
@@ -127,11 +127,12 @@ async def _start(
     addresses = server_variables(
         redis_url=ready.require_redis(), database_url=ready.require_database()
     )
+    keys = private_keys(settings, {}, own=True)
     hear = stack.enter_context(_logs(settings.home / "logs"))
     with shown.step("start steward, simulator, workers"):
         started = await stack.enter_async_context(
             running(
-                _services(addresses),
+                _services(addresses, keys),
                 hear=hear,
                 note=hear,
                 death_signal=signal.SIGKILL,
@@ -147,7 +148,7 @@ async def _start(
     return ready
 
 
-def _services(addresses: dict[str, str]) -> list[Service]:
+def _services(addresses: dict[str, str], keys: dict[str, str]) -> list[Service]:
     models = catalog()
     routes = {models.capabilities[name].model for name in ("classify", "extract", "reason")}
     names = sorted({models.model(route).provider for route in routes})
@@ -156,7 +157,9 @@ def _services(addresses: dict[str, str]) -> list[Service]:
     return [
         steward_service(addresses),
         simulator_service(port=port, latency_ms=LATENCY_MS, jitter_ms=JITTER_MS),
-        *worker_services(choice, addresses, workers=1, concurrency=None, simulator_port=port),
+        *worker_services(
+            choice, {**addresses, **keys}, workers=1, concurrency=None, simulator_port=port
+        ),
     ]
 
 

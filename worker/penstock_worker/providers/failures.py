@@ -62,7 +62,7 @@ def classify_response(call: Call, response: httpx.Response) -> ProviderError:
         _message(call, signal),
         provider=call.provider.name,
         status=signal.status,
-        code=signal.codes[0] if signal.codes else None,
+        code=signal.codes[0].replace(call.api_key or "\0", "[key]") if signal.codes else None,
         retry_after_s=_hint_s(signal, response.headers),
     )
 
@@ -82,7 +82,7 @@ def classify_error_body(
         provider=call.provider.name,
         usage=usage,
         status=response.status_code,
-        code=signal.codes[0] if signal.codes else None,
+        code=signal.codes[0].replace(call.api_key or "\0", "[key]") if signal.codes else None,
         retry_after_s=_hint_s(signal, response.headers),
     )
 

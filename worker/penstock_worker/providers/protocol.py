@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import httpx
 
+from penstock_client.spent import Repair as Repair
 from penstock_schemas.catalog import Model, Provider
 from penstock_schemas.deltas import Delta as Delta
 from penstock_schemas.errors import ProviderError
@@ -22,14 +23,6 @@ from penstock_schemas.status import FinishReason
 from penstock_schemas.usage import NO_USAGE, Usage
 
 AnyJob = Generate | Reason | Extract | Classify | Embed
-
-
-@dataclass(frozen=True, slots=True)
-class Repair:
-    """An answer that broke its schema, and how: shown to the model, once, with the question."""
-
-    answer: str
-    errors: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

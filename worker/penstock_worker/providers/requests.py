@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import httpx
 
 from penstock_schemas import __version__
-from penstock_schemas.catalog import MODEL_PLACEHOLDER, SAMPLING_PARAMETERS, AuthStyle
+from penstock_schemas.catalog import MODEL_PLACEHOLDER, AuthStyle
 from penstock_schemas.errors import ProviderError
 from penstock_schemas.jobs import TextJob
 from penstock_schemas.status import ErrorKind
@@ -92,11 +92,7 @@ def parameters_of(call: Call, job: TextJob, warnings: list[str]) -> dict[str, An
 
 def lacks(call: Call, name: str) -> bool:
     """Whether the provider or model refuses a parameter, by its name in Penstock's jobs."""
-    return (
-        name in call.provider.unsupported_parameters
-        or name in call.model.unsupported_parameters
-        or (call.model.reasoning and name in SAMPLING_PARAMETERS)
-    )
+    return call.provider.lacks(call.model, name)
 
 
 def unsupported(call: Call, field: str, reason: str) -> ProviderError:

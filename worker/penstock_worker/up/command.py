@@ -26,6 +26,7 @@ from penstock_worker.up.servers import (
     StackFailed,
     port_or_free,
     prepare,
+    private_keys,
     servers,
     wants_own_servers,
 )
@@ -54,7 +55,8 @@ def run_up(options: UpOptions, settings: Settings, variables: Mapping[str, str])
     terminal = Terminal([provider.name for provider in choice.providers])
 
     async def work(interrupts: Interrupts) -> int:
-        await _run(options, settings, choice, terminal=terminal, interrupts=interrupts)
+        keys = private_keys(settings, variables, own=wants_own_servers(settings))
+        await _run(options, settings, choice, keys=keys, terminal=terminal, interrupts=interrupts)
         return 0
 
     def on_first() -> None:
@@ -68,6 +70,7 @@ async def _run(
     settings: Settings,
     choice: Choice,
     *,
+    keys: Mapping[str, str],
     terminal: Terminal,
     interrupts: Interrupts,
 ) -> None:
@@ -87,7 +90,7 @@ async def _run(
         addresses = server_variables(
             redis_url=found.require_redis(), database_url=found.require_database()
         )
-        services = _services(options, choice, addresses, terminal)
+        services = _services(options, choice, addresses, keys=keys, terminal=terminal)
         async with running(
             services,
             hear=terminal.hear,
@@ -110,7 +113,12 @@ async def _run(
 
 
 def _services(
-    options: UpOptions, choice: Choice, addresses: Mapping[str, str], terminal: Terminal
+    options: UpOptions,
+    choice: Choice,
+    addresses: Mapping[str, str],
+    *,
+    keys: Mapping[str, str],
+    terminal: Terminal,
 ) -> list[Service]:
     port = port_or_free(options.port)
     if options.port not in (0, port):
@@ -121,7 +129,7 @@ def _services(
         services.append(simulator_service(port=simulator_port, latency_ms=0, jitter_ms=0))
     return services + worker_services(
         choice,
-        addresses,
+        {**addresses, **keys},
         workers=options.workers,
         concurrency=options.concurrency,
         simulator_port=simulator_port,

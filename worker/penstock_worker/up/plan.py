@@ -9,6 +9,7 @@ from penstock_client.settings import DATABASE_VARIABLE, REDIS_VARIABLE
 from penstock_schemas.catalog import Catalog, Provider
 from penstock_schemas.errors import ConfigurationError, MissingKey
 from penstock_worker.credentials import base_url_variable
+from penstock_worker.keyring import KEYS_VARIABLE
 from penstock_worker.simulator.server import Simulator
 
 #: Who is simulated when no provider has a key: where the default routing leads, and two more.
@@ -95,7 +96,7 @@ def steward_service(servers: Mapping[str, str]) -> Service:
     return Service(
         name="steward",
         arguments=("steward", "--json-logs"),
-        variables=servers,
+        variables=_without_private_keys(servers),
         ready_event="steward.started",
         serves=True,
     )
@@ -106,7 +107,7 @@ def gateway_service(servers: Mapping[str, str], *, port: int) -> Service:
     return Service(
         name="gateway",
         arguments=("gateway", "--port", str(port)),
-        variables=servers,
+        variables=_without_private_keys(servers),
         port=port,
     )
 
@@ -119,7 +120,10 @@ def worker_services(
     concurrency: int | None,
     simulator_port: int | None,
 ) -> list[Service]:
-    """`workers` processes for each provider, pointed at the simulator where it stands in."""
+    """`workers` processes for each provider, pointed at the simulator where it stands in.
+
+    `servers` are their variables: where servers are, and what opens workspaces' keys.
+    """
     services: list[Service] = []
     for provider in choice.providers:
         variables = dict(servers)
@@ -143,6 +147,11 @@ def worker_services(
             for number in range(1, workers + 1)
         ]
     return services
+
+
+def _without_private_keys(variables: Mapping[str, str]) -> dict[str, str]:
+    """For who must not have them, though the environment of the stack does."""
+    return {**variables, KEYS_VARIABLE: ""}
 
 
 def _has_key(provider: Provider, variables: Mapping[str, str]) -> bool:

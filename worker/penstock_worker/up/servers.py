@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from penstock_client import Penstock, Settings
@@ -12,6 +12,7 @@ from penstock_client.ledger import Ledger, migrate
 from penstock_client.settings import DATABASE_VARIABLE, REDIS_VARIABLE
 from penstock_schemas.errors import ConfigurationError, PenstockError
 from penstock_worker.embedded import EmbeddedError, EmbeddedStack, Restart
+from penstock_worker.keyring import FILE_VARIABLE, KEYS_VARIABLE, ensure_key_file, key_file
 
 DEMO_WORKSPACE = "demo"
 _LOOPBACK = "127.0.0.1"
@@ -55,6 +56,23 @@ async def servers(
         )
     finally:
         await embedded.__aexit__(None, None, None)
+
+
+def private_keys(settings: Settings, variables: Mapping[str, str], *, own: bool) -> dict[str, str]:
+    """What workers, and only they, are told of their private keys.
+
+    With servers of its own a stack makes the file with a first key where there is none; on other
+    servers a key of its own would be a stranger's. Raises StackFailed when it cannot be made.
+    """
+    if variables.get(KEYS_VARIABLE):
+        return {}
+    file = key_file(variables, home=settings.home).absolute()
+    if own:
+        try:
+            ensure_key_file(file)
+        except OSError as error:
+            raise StackFailed(f"{file}: cannot be written: {error.strerror}") from None
+    return {FILE_VARIABLE: str(file)} if file.is_file() else {}
 
 
 async def prepare(settings: Settings) -> list[str]:

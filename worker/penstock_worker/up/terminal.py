@@ -76,6 +76,7 @@ class Terminal:
                 "--label delivery --label refund --wait"
             )
         )
+        show(Text("penstock workspace token create demo --name laptop  # for the HTTP API"))
         show()
         show(Text("Ctrl-C stops everything.", "dim"))
         show()

@@ -49,7 +49,7 @@ with input as (
       and (workspace_id, name) in (select workspace, configuration from standing where counts)
     order by workspace_id, name
     for update
-), wanted as (
+), wanted as materialized (
     select standing.*, w.budget_mode = 'hard' as hard, w.on_budget = 'wait' as may_wait,
            t.budget, t.used, t.held,
            m.name is not null as by_money, m.held as usd_held,
@@ -69,13 +69,14 @@ with input as (
     left join locked t on t.workspace_id = standing.workspace and counts
     left join locked_money m
         on m.workspace_id = standing.workspace and m.name = standing.configuration and counts
-), weighed as (
+), weighed as materialized (
     select wanted.*,
            coalesce(
                held + used + sum(hold_input::bigint + full_output) over of_workspace > budget
                or usd_held + sum(hold_input * input_price + full_output * output_price)
                       over of_configuration > usd_left, false) as tight
     from wanted
+    where budget is not null or by_money
     window of_workspace as (partition by workspace, counts),
            of_configuration as (partition by workspace, configuration)
 ), chosen as (
@@ -106,9 +107,17 @@ with input as (
     from priced
     window of_workspace as (partition by workspace, counts order by place),
            of_configuration as (partition by workspace, configuration order by place)
-), ruled as (
-    select judged.*, lacks is not null and (may_wait and not unpriced or not hopeless) as postponed
+), ruled as materialized (
+    select id, place, lapsed, placement, workspace, configuration, counts, hard, may_wait, budget,
+           used, held, by_money, usd_left, usd_held, most_output, hold_input, hold_output, hold_usd,
+           lacks, lacks is not null and (may_wait and not unpriced or not hopeless) as postponed
     from judged
+    union all
+    select id, place, lapsed, placement, workspace, configuration, counts, hard, may_wait, budget,
+           used, held, by_money, usd_left, usd_held, most_output, hold_input, full_output,
+           hold_input * input_price + full_output * output_price, null, false
+    from wanted
+    where budget is null and not by_money
 ), mine as (
     -- A postponed job whose lease lapsed is free from here on: what its lost call reserved counts as
     -- used, or jobs without room would wait for it for ever.
@@ -162,21 +171,23 @@ with input as (
     where mine.crashes > 0 and case when a.state >= 10 then true else false end
     group by a.job_id
 ), keyed as (
-    select mine.id, k.sealed, coalesce(k.fingerprint, 'platform') as credential
+    select mine.*, k.sealed,
+           case when mine.configuration = 'key-check' then 'key-check' -- it brings its own
+                else coalesce(k.fingerprint, 'platform') end as credential
     from mine
     left join penstock.llm_configurations c
         on c.workspace_id = mine.workspace and c.name = mine.configuration
     left join penstock.provider_keys k
         on k.workspace_id = mine.workspace and k.provider = $9 and coalesce(c.own_keys, true)
+        and mine.configuration <> 'key-check'
 ), opened as (
     insert into penstock.attempts (
         job_id, number, workspace, provider, model, worker, fence, state, configuration, credential,
         hold_input_tokens, hold_output_tokens, hold_usd, reserves)
-    select mine.id, attempts, workspace, $9, model, $10, $8, 1, configuration, keyed.credential,
-           hold_input, hold_output, hold_usd, reserves
-    from mine
-    join keyed on keyed.id = mine.id
-    where not mine.postponed
+    select id, attempts, workspace, $9, model, $10, $8, 1, configuration, credential, hold_input,
+           hold_output, hold_usd, reserves
+    from keyed
+    where not postponed
 ), held_tokens as (
     update penstock.llm_configs c
     set tokens_held = c.tokens_held + mine.held
@@ -191,16 +202,16 @@ with input as (
     where c.workspace_id = mine.workspace and c.name = mine.configuration
 )
 select ruled.id, not ruled.postponed as opened, ruled.workspace, ruled.configuration, ruled.lacks,
-       mine.model, mine.attempts as number, mine.tries, mine.crashes, mine.created_at,
-       mine.deadline, mine.last_error, mine.trace,
-       case when earlier.spent is null then mine.spent
-            else coalesce(mine.spent, '{}') || earlier.spent end as spent,
+       keyed.model, keyed.attempts as number, keyed.tries, keyed.crashes, keyed.created_at,
+       keyed.deadline, keyed.last_error, keyed.trace,
+       case when earlier.spent is null then keyed.spent
+            else coalesce(keyed.spent, '{}') || earlier.spent end as spent,
        p.body,
        abandoned.job_id is not null as lost_one,
        abandoned.input_tokens as lost_input, abandoned.output_tokens as lost_output,
        abandoned.cost_usd as lost_usd,
        ruled.hold_input, ruled.hold_output, ruled.hold_usd,
-       case when ruled.hard and mine.is_bounded then ruled.hold_output end as output_cap,
+       case when ruled.hard and keyed.is_bounded then ruled.hold_output end as output_cap,
        ruled.hold_output < ruled.most_output as is_short,
        keyed.sealed, keyed.credential,
        ruled.budget - ruled.used as tokens_left,
@@ -208,9 +219,8 @@ select ruled.id, not ruled.postponed as opened, ruled.workspace, ruled.configura
        ruled.usd_left, ruled.usd_left - ruled.usd_held as usd_free,
        ruled.hard, ruled.may_wait
 from ruled
-left join mine on mine.id = ruled.id
 left join keyed on keyed.id = ruled.id
-left join penstock.payloads p on p.job_id = mine.id
-left join abandoned on abandoned.job_id = mine.id
-left join earlier on earlier.job_id = mine.id
-where mine.id is not null or ruled.postponed
+left join penstock.payloads p on p.job_id = keyed.id
+left join abandoned on abandoned.job_id = keyed.id
+left join earlier on earlier.job_id = keyed.id
+where keyed.id is not null or ruled.postponed

@@ -18,8 +18,8 @@ local probes = {}
 -- would probe, as a list that is empty when all is well.
 local function gates_of(flow)
   if not ANY_SHUT then return nil, nil, {} end
-  local ws, _, _, model = parts_of(flow)
-  local cred = credential_of(ws)
+  local ws, _, _, model, configuration = parts_of(flow)
+  local cred = credential_of(ws, configuration)
   local probing = {}
   for _, gate in ipairs({ 'model:' .. model, 'credential:' .. cred, 'access:' .. cred .. '/' .. model }) do
     local from = SHUT[gate]

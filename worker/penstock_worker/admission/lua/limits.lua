@@ -36,9 +36,14 @@ local function cached(cache, name, read)
   return found
 end
 
-local function credential_of(ws)
-  return cached('credentials', ws, function()
-    return redis.call('HGET', base .. 'credentials', ws) or 'platform'
+-- `credentials` names the credential of a workspace, and of `workspace/configuration` where that has
+-- another one; where it names neither, it is the platform's. A key that is tested stands apart.
+local function credential_of(ws, configuration)
+  if configuration == KEY_CHECK then return KEY_CHECK end
+  local name = ws .. '/' .. configuration
+  return cached('credentials', name, function()
+    local found = redis.call('HMGET', base .. 'credentials', name, ws)
+    return found[1] or found[2] or 'platform'
   end)
 end
 
@@ -101,8 +106,8 @@ end
 local function buckets_of(flow)
   if not RULED and START == 0 then return {} end
   return cached('scopes', flow, function()
-    local ws, _, tag, model = parts_of(flow)
-    local cred = credential_of(ws)
+    local ws, _, tag, model, configuration = parts_of(flow)
+    local cred = credential_of(ws, configuration)
     local group = cred .. '/' .. group_of(model)
     local rules = redis.call('HMGET', base .. 'rules', 'provider', 'credential:' .. cred,
       'credential:*', 'group:' .. group, 'group:*', 'model:' .. model, 'model:*',

@@ -25,8 +25,9 @@ local function own_bucket(flow, unit, window)
 end
 
 local function make(flow, unit, window, amount, source)
-  local ws, _, _, model = parts_of(flow)
-  local scope = 'group:' .. credential_of(ws) .. '/' .. group_of(model)
+  local ws, _, _, model, configuration = parts_of(flow)
+  local group = credential_of(ws, configuration) .. '/' .. group_of(model)
+  local scope = 'group:' .. group
   local word = unit .. '/' .. window
   local words = redis.call('HGET', base .. 'rules', scope)
   redis.call('HSET', base .. 'rules', scope, words and words .. ' ' .. word or word)
@@ -34,7 +35,7 @@ local function make(flow, unit, window, amount, source)
   redis.call('HSET', base .. 'b:' .. name, 'amount', amount, 'source', source, 'tat', now_ms())
   RULED = true
   caches.scopes[flow] = nil
-  local start = 'b:start:' .. credential_of(ws) .. '/' .. group_of(model)
+  local start = 'b:start:' .. group
   redis.call('HSET', base .. start, 'done', 1)
   look_again(start .. '|i')
   look_again(start .. '|b')

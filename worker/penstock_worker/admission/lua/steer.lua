@@ -7,6 +7,8 @@
 --   shut      gate, state, reason, ms until it may be tried  keeps the later time
 --   try       gate       lets probes through at once
 --   restore   gate       the gate is closed, in the sense of a breaker: work flows
+local OF_CREDENTIAL = { ['gate:credential'] = true, ['gate:access'] = true, ['b:credential'] = true,
+  ['b:group'] = true, ['b:start'] = true }
 local operation, at = ARGV[1], 3
 local now = now_ms()
 
@@ -54,6 +56,12 @@ if operation == 'limits' then
 elseif operation == 'settings' then
   redis.call('DEL', base .. ARGV[at])
   for i = at + 1, #ARGV, 2 do redis.call('HSET', base .. ARGV[at], ARGV[i], ARGV[i + 1]) end
+  if ARGV[at] == 'credentials' then
+    -- Who waits at something of a credential may have another one now.
+    for _, gate in ipairs(redis.call('ZRANGE', base .. 'parked', 0, -1)) do
+      if OF_CREDENTIAL[string.match(gate, '^[^:]+:[^:|]+') or ''] then look_again(gate) end
+    end
+  end
 elseif operation == 'pauses' then
   local before = redis.call('HKEYS', base .. 'paused')
   redis.call('DEL', base .. 'paused')
