@@ -54,6 +54,21 @@ def _simulator(options: dict[str, Any]) -> None:
     uvloop.run(run(host="127.0.0.1", port=0, on_ready=ready, **options))
 
 
+def _gateway(options: dict[str, Any]) -> None:
+    """The command itself, so that whatever it sets up is measured too."""
+    from penstock_gateway.cli import gateway
+
+    os.environ |= options["variables"]
+    gateway(port=options["port"])
+
+
+def _echo(options: dict[str, Any]) -> None:
+    """A bare application, served as the gateway is."""
+    import uvicorn
+
+    uvicorn.run("benchmarks.gateway:echo", factory=True, port=options["port"], access_log=False)
+
+
 def _arq(options: dict[str, Any]) -> None:
     """Run what is queued, then print the jobs done, and the seconds and CPU seconds they took."""
 
@@ -101,6 +116,8 @@ def main(role: str, options: dict[str, Any]) -> None:
         "steward": _steward,
         "worker": _worker,
         "arq": _arq,
+        "gateway": _gateway,
+        "echo": _echo,
     }
     with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError):
         roles[role](options)

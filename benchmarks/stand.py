@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import os
+import socket
 import sys
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -218,6 +219,23 @@ class Stand:
                     await running.enter_async_context(process)
             yield Control(control)
 
+    @asynccontextmanager
+    async def listening(self, role: str) -> AsyncGenerator[str]:
+        """A process that serves HTTP on the worker's core; gives its address once it answers."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+        variables = {
+            REDIS_VARIABLE: self.settings.require_redis(),
+            DATABASE_VARIABLE: self.settings.require_database(),
+        }
+        options = {"port": port, "variables": variables}
+        async with self._process(role, options, self._cores.worker):
+            async with asyncio.timeout(60):
+                while not await _takes_connections(port):  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+            yield f"http://127.0.0.1:{port}"
+
     def _worker_options(self, provider: str, address: str) -> dict[str, Any]:
         return {
             "provider": provider,
@@ -260,6 +278,15 @@ class Stand:
         finally:
             del self._pids[part]
             await _stop(process)
+
+
+async def _takes_connections(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
 
 
 async def _line(process: asyncio.subprocess.Process) -> bytes:

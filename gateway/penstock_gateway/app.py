@@ -1,76 +1,92 @@
-"""The gateway's HTTP application: the composition root of its process.
-
-`/healthz` says that this process answers and asks nobody else, so that a lost database never
-restarts the gateway. `/readyz` says whether the servers behind it answer, for load balancers.
-"""
+"""The gateway's HTTP application: the composition root of its process."""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from functools import cache
+from importlib.metadata import version
 
-from fastapi import FastAPI, Response, status
-from pydantic import BaseModel, ConfigDict
+from fastapi import Depends, FastAPI
+from fastapi.params import Depends as Dependency
 
+from penstock_client.ledger import NewJob
 from penstock_client.settings import Settings
-from penstock_gateway.readiness import check_stack
-
-
-class Health(BaseModel):
-    """The answer of `/healthz`."""
-
-    model_config = ConfigDict(frozen=True)
-
-    status: Literal["ok"] = "ok"
-
-
-class Check(BaseModel):
-    """One server behind the gateway; `problem` is null when it answered in time."""
-
-    model_config = ConfigDict(frozen=True)
-
-    ok: bool
-    duration_ms: float
-    problem: str | None
-
-
-class Readiness(BaseModel):
-    """The answer of `/readyz`: 200 and `ready`, or 503 and `unready`, with the checks by server."""
-
-    model_config = ConfigDict(frozen=True)
-
-    status: Literal["ready", "unready"]
-    checks: dict[str, Check]
+from penstock_client.tokens import Identity
+from penstock_gateway import problems
+from penstock_gateway.auth import Allowed
+from penstock_gateway.connection import Connection
+from penstock_gateway.metrics import metrics_router, readings_of
+from penstock_gateway.openapi import DESCRIPTION, TITLE, describe
+from penstock_gateway.routes import (
+    catalogue,
+    config,
+    health,
+    job,
+    jobs,
+    keys,
+    operations,
+    usage,
+    workspaces,
+)
+from penstock_gateway.serving import Serving
+from penstock_gateway.shell import Shell
+from penstock_gateway.sse import Readers
+from penstock_gateway.submits import Submits
+from penstock_gateway.token_cache import TokenCache
+from penstock_gateway.trace_context import TraceContext
+from penstock_schemas.ids import JobId
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Builds the application; `settings` default to the `PENSTOCK_*` environment."""
-    settings = settings or Settings()
-    app = FastAPI(title="Penstock", docs_url="/docs", redoc_url=None)
 
-    async def healthz() -> Health:
-        return Health()
+    @cache
+    def loaded() -> Settings:
+        return settings or Settings.load()
 
-    async def readyz(response: Response) -> Readiness:
-        found = await check_stack(database_url=settings.database_url, redis_url=settings.redis_url)
-        ready = all(result.ok for result in found)
-        if not ready:
-            response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
-        return Readiness(
-            status="ready" if ready else "unready",
-            checks={
-                result.name: Check(
-                    ok=result.ok, duration_ms=result.duration_ms, problem=result.problem
-                )
-                for result in found
-            },
-        )
+    serving = _serving(Connection(loaded))
 
-    app.add_api_route("/healthz", healthz, tags=["health"], summary="This process answers")
-    app.add_api_route(
-        "/readyz",
-        readyz,
-        tags=["health"],
-        summary="Postgres and Redis answer too",
-        responses={status.HTTP_503_SERVICE_UNAVAILABLE: {"model": Readiness}},
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        async with serving.connection:
+            yield
+            await serving.submits.close()
+
+    app = FastAPI(
+        title=TITLE,
+        description=DESCRIPTION,
+        version=version("penstock-gateway"),
+        docs_url=None,  # its page loads from other hosts
+        redoc_url=None,
+        lifespan=lifespan,
     )
+    app.state.serving = serving
+    app.openapi = lambda: describe(app)
+    problems.install(app)
+    bounds = loaded()
+    app.add_middleware(TraceContext)
+    app.add_middleware(
+        Shell,
+        most_body_bytes=bounds.max_body_bytes,
+        body_within_s=bounds.body_timeout_s,
+    )
+    app.include_router(jobs.router)  # first: nothing is asked as often
+    app.include_router(health.health_router(loaded))
+    guards: Sequence[Dependency] = () if bounds.metrics_open else (Depends(Allowed("admin")),)
+    readings = readings_of(lambda: serving.connection.penstock)
+    app.include_router(metrics_router(readings, guards=guards))
+    for part in (job, config, keys, usage, catalogue, workspaces, operations):
+        app.include_router(part.router)
+    app.include_router(config.named)
     return app
+
+
+def _serving(connection: Connection) -> Serving:
+    async def check(token: str) -> Identity | None:
+        return await connection.penstock.tokens.check(token)
+
+    async def record(placed: Sequence[NewJob]) -> list[JobId]:
+        return await connection.penstock.record(placed)
+
+    return Serving(connection, TokenCache(check), Submits(record), Readers())

@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 DRAIN_S = 30
+#: Idle connections are kept so long, longer than proxies keep theirs.
+KEEP_ALIVE_S = 75
 
 
 def register(app: typer.Typer) -> None:
@@ -21,8 +23,16 @@ def gateway(
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
     ] = 8080,
+    access_log: Annotated[
+        bool, typer.Option("--access-log", help="A line for each request; never its body.")
+    ] = False,
 ) -> None:
-    """Serve Penstock over HTTP until SIGTERM or Ctrl-C; open requests get 30 s to finish."""
+    """Serve the HTTP API until SIGTERM or Ctrl-C; open requests get 30 s to finish.
+
+    It answers whoever bears a token: make the first with `penstock workspace token create --admin`.
+    What there is to ask stands in /openapi.json. Without TLS of its own: put it behind a proxy that
+    has it before other machines may reach it.
+    """
     import uvicorn
 
     from penstock_client.tracing import export_spans
@@ -33,5 +43,8 @@ def gateway(
         factory=True,
         host=host,
         port=port,
+        access_log=access_log,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=DRAIN_S,
     )

@@ -1,4 +1,4 @@
-"""Sealing: only the private key opens, and only for the workspace and provider it was sealed for."""
+"""Sealing: only the private key opens, for the workspace and provider that it was sealed for."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from typing import Any
 import asyncpg
 import pytest
 from arq.connections import ArqRedis
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from penstock_client import Generate, Penstock, Settings
 from penstock_client.connections import close_redis, redis_pool
@@ -32,6 +33,7 @@ from penstock_worker.keyring import (
 from penstock_worker.simulator.faults import Fault
 from penstock_worker.simulator.server import Simulator
 from tests.conftest import in_background
+from tests.gateway.conftest import client_of, serving
 
 MODEL = "openai/gpt-4o-mini"
 PLATFORM_KEY = "sk-platform-4f6b2c8d9e"
@@ -386,6 +388,7 @@ async def test_no_key_is_seen_anywhere_after_all_of_this(
     key_file: Path,
     empty: Settings,
     caplog: pytest.LogCaptureFixture,
+    spans: InMemorySpanExporter,
 ) -> None:
     caplog.set_level(logging.DEBUG)
     await start()
@@ -401,11 +404,41 @@ async def test_no_key_is_seen_anywhere_after_all_of_this(
             await penstock.keys.set("acme", "openai", key)
         said.append(repr(refused.value))
     said += [repr(await penstock.keys.list("acme")), repr(await penstock.operations.providers())]
+    tokens = [(await penstock.tokens.create("t", workspace=of)).secret for of in ("acme", None)]
+    said += await _answers_of_the_gateway(empty, *tokens)
+    said += [f"{span.name} {span.to_json()}" for span in spans.get_finished_spans()]
+    assert "penstock.settle" in " ".join(said)
+    assert "penstock_calls" in " ".join(said)
     private = [key.text for key in read_keys(key_file)]
-    secrets = [PLATFORM_KEY, OWN_KEY, OTHER_KEY, BAD_KEY, *private]
+    secrets = [PLATFORM_KEY, OWN_KEY, OTHER_KEY, BAD_KEY, *private, *tokens]
     everything = [*said, caplog.text, *await _dump_redis(redis), *await _dump_postgres(empty)]
-    assert len(everything) > 20
+    assert len(everything) > 60
     assert [secret for secret in secrets for place in everything if secret in place] == []
+
+
+async def _answers_of_the_gateway(settings: Settings, token: str, admin: str) -> list[str]:
+    """What the API says of keys that it takes, refuses and cannot read, and of everything else."""
+    keys: list[Any] = [{"api_key": OWN_KEY}, {"api_key": BAD_KEY}, {"api_key": [OWN_KEY]}, OWN_KEY]
+    async with (
+        serving(settings) as app,
+        client_of(app, token) as mine,
+        client_of(app, admin) as everyones,
+    ):
+        said = [await mine.post("/api/v1/llm/providers/openai/key", json=key) for key in keys]
+        config: dict[str, Any] = {"providers": {"openai": OWN_KEY, "anthropic": {"key": OTHER_KEY}}}
+        said.append(await mine.post("/api/workspaces/acme/llm/config", json=config))
+        job = {"type": "generate", "workspace": "acme", "prompt": "hi", "api_key": OWN_KEY}
+        said.append(await mine.post("/v1/jobs", json=job))
+        job.pop("api_key")
+        said.append(await mine.post("/v1/jobs?wait_s=10", json=job | {"model": MODEL}))
+        done: str = said[-1].json()["job_id"]
+        for path, methods in (await mine.get("/openapi.json")).json()["paths"].items():
+            if "get" in methods and not path.endswith("/events"):
+                filled = path.replace("{workspace}", "acme").replace("{job_id}", done)
+                filled = filled.replace("{name}", "openai" if "operations" in path else "default")
+                said += [await mine.get(filled), await everyones.get(filled)]
+    assert len([answer for answer in said if answer.status_code == 200]) > 20
+    return [f"{answer.headers} {answer.text}" for answer in said]
 
 
 async def _dump_redis(redis: ArqRedis) -> list[str]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sys
 import timeit
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from opentelemetry import context, trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.semconv._incubating.attributes import gen_ai_attributes
 from opentelemetry.trace import SpanKind, StatusCode
@@ -22,16 +21,6 @@ from penstock_schemas.errors import UnknownWorkspace
 MODEL = "gpt-4o-mini"
 PLANTED_PROMPT = "planted prompt that no span may hold"
 KEY = "sk-test"  # as the fixture `work_for` gives it
-
-
-@pytest.fixture
-def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
-    """Where the spans of this test go."""
-    exporter, provider = InMemorySpanExporter(), TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
-    yield exporter
-    provider.shutdown()
 
 
 def named(exporter: InMemorySpanExporter, name: str) -> ReadableSpan:

@@ -158,50 +158,13 @@ group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11;
 
 -- Whatever statement ends or corrects attempts, what they used is counted in the same transaction:
 -- by the hour, against the workspace's tokens and against its configuration's money. An attempt that
--- ends gives back what it reserved.
+-- ends gives back what it reserved. Budgets are locked first, as open_attempts.sql does it.
 create function penstock.count_attempts() returns trigger
 language plpgsql as $$
 begin
     if not exists (select from after_rows) then -- as in most claims, which abandon nothing
         return null;
     end if;
-
-    insert into penstock.usage_hours as u
-    select c.workspace,
-           date_trunc('hour', c.started_at at time zone coalesce(w.time_zone, 'UTC'))
-               at time zone coalesce(w.time_zone, 'UTC'),
-           c.configuration, j.capability, coalesce(j.skill, ''), coalesce(j.step, ''),
-           coalesce(j.agent, ''), coalesce(j.task_type, ''), c.provider, c.model, c.simulated,
-           sum(c.sign), coalesce(sum(c.sign) filter (where c.state = 10), 0),
-           coalesce(sum(c.sign) filter (where c.state = 11), 0),
-           coalesce(sum(c.sign) filter (where c.state = 12), 0),
-           sum(c.sign * c.input_tokens), sum(c.sign * c.output_tokens),
-           sum(c.sign * c.cache_read_tokens), sum(c.sign * c.cache_write_tokens),
-           sum(c.sign * c.reasoning_tokens), sum(c.sign * coalesce(c.cost_usd, 0)),
-           coalesce(sum(c.sign) filter (where c.cost_usd is null), 0),
-           sum(c.sign * coalesce(c.duration_ms, 0))
-    from (select 1 as sign, n.* from after_rows n where n.state >= 10
-          union all
-          select -1, o.* from before_rows o where o.state >= 10) c
-    join penstock.jobs j on j.id = c.job_id
-    left join penstock.llm_configs w on w.workspace_id = c.workspace
-    group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
-    order by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
-    on conflict (workspace, hour, configuration, capability, skill, step, agent, task_type,
-                 provider, model, simulated)
-    do update set
-        calls = u.calls + excluded.calls,
-        succeeded = u.succeeded + excluded.succeeded,
-        failed = u.failed + excluded.failed,
-        abandoned = u.abandoned + excluded.abandoned,
-        input_tokens = u.input_tokens + excluded.input_tokens,
-        output_tokens = u.output_tokens + excluded.output_tokens,
-        cache_read_tokens = u.cache_read_tokens + excluded.cache_read_tokens,
-        cache_write_tokens = u.cache_write_tokens + excluded.cache_write_tokens,
-        reasoning_tokens = u.reasoning_tokens + excluded.reasoning_tokens,
-        cost_usd = u.cost_usd + excluded.cost_usd,
-        unpriced = u.unpriced + excluded.unpriced,
-        duration_ms = u.duration_ms + excluded.duration_ms;
 
     update penstock.llm_configs c
     set tokens_held = c.tokens_held + spent.held,
@@ -261,6 +224,43 @@ begin
         for update of locked
     ) spent
     where c.id = spent.id;
+
+    insert into penstock.usage_hours as u
+    select c.workspace,
+           date_trunc('hour', c.started_at at time zone coalesce(w.time_zone, 'UTC'))
+               at time zone coalesce(w.time_zone, 'UTC'),
+           c.configuration, j.capability, coalesce(j.skill, ''), coalesce(j.step, ''),
+           coalesce(j.agent, ''), coalesce(j.task_type, ''), c.provider, c.model, c.simulated,
+           sum(c.sign), coalesce(sum(c.sign) filter (where c.state = 10), 0),
+           coalesce(sum(c.sign) filter (where c.state = 11), 0),
+           coalesce(sum(c.sign) filter (where c.state = 12), 0),
+           sum(c.sign * c.input_tokens), sum(c.sign * c.output_tokens),
+           sum(c.sign * c.cache_read_tokens), sum(c.sign * c.cache_write_tokens),
+           sum(c.sign * c.reasoning_tokens), sum(c.sign * coalesce(c.cost_usd, 0)),
+           coalesce(sum(c.sign) filter (where c.cost_usd is null), 0),
+           sum(c.sign * coalesce(c.duration_ms, 0))
+    from (select 1 as sign, n.* from after_rows n where n.state >= 10
+          union all
+          select -1, o.* from before_rows o where o.state >= 10) c
+    join penstock.jobs j on j.id = c.job_id
+    left join penstock.llm_configs w on w.workspace_id = c.workspace
+    group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
+    order by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
+    on conflict (workspace, hour, configuration, capability, skill, step, agent, task_type,
+                 provider, model, simulated)
+    do update set
+        calls = u.calls + excluded.calls,
+        succeeded = u.succeeded + excluded.succeeded,
+        failed = u.failed + excluded.failed,
+        abandoned = u.abandoned + excluded.abandoned,
+        input_tokens = u.input_tokens + excluded.input_tokens,
+        output_tokens = u.output_tokens + excluded.output_tokens,
+        cache_read_tokens = u.cache_read_tokens + excluded.cache_read_tokens,
+        cache_write_tokens = u.cache_write_tokens + excluded.cache_write_tokens,
+        reasoning_tokens = u.reasoning_tokens + excluded.reasoning_tokens,
+        cost_usd = u.cost_usd + excluded.cost_usd,
+        unpriced = u.unpriced + excluded.unpriced,
+        duration_ms = u.duration_ms + excluded.duration_ms;
     return null;
 end
 $$;

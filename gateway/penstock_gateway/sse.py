@@ -1,0 +1,75 @@
+"""A job's answer as server-sent events: its pieces as they come, then its result.
+
+Pieces are numbered from 1, so whoever connects again goes on after the last one that came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Generator
+from contextlib import aclosing, contextmanager
+from typing import Final, cast
+
+import orjson
+from sse_starlette import ServerSentEvent
+
+from penstock_client import Penstock
+from penstock_gateway.problems import RETRY_AFTER_S, Refused
+from penstock_schemas.deltas import Delta
+from penstock_schemas.ids import JobId
+
+#: The ID of the last event, which has the result.
+LAST: Final = "result"
+#: A comment is sent so often while nothing comes, in seconds, so that proxies keep the connection.
+PING_S: Final = 15
+#: Readers of one gateway process at most.
+MOST_READERS: Final = 500
+
+
+class Readers:
+    """Counts those who read along, to bound them."""
+
+    def __init__(self, most: int = MOST_READERS) -> None:
+        self._most = most
+        self.count = 0
+
+    def check(self) -> None:
+        """Raises Refused when there are too many already."""
+        if self.count >= self._most:
+            told = f"{self.count:,} others read along here already"
+            headers = {"Retry-After": str(RETRY_AFTER_S)}
+            raise Refused(503, told, kind="too-many-readers", headers=headers)
+
+    @contextmanager
+    def one_more(self) -> Generator[None]:
+        """Count one for the time of the block."""
+        self.count += 1
+        try:
+            yield
+        finally:
+            self.count -= 1
+
+
+async def events_of(
+    penstock: Penstock, job_id: JobId, *, after: str | None, readers: Readers
+) -> AsyncGenerator[ServerSentEvent]:
+    """The events of a job after the one of ID `after`; ends with its result."""
+    seen = int(after) if after is not None and after.isascii() and after.isdigit() else 0
+    number = 0
+    with readers.one_more():
+        stream = cast("AsyncGenerator[Delta]", penstock.stream(job_id))
+        async with aclosing(stream) as deltas:
+            async for delta in deltas:
+                number += 1
+                if number > seen:
+                    yield ServerSentEvent(_data(delta), event="delta", id=str(number))
+        body = await penstock.await_body(job_id, None, None)
+        yield ServerSentEvent(body.decode(), event="result", id=LAST)
+
+
+def _data(delta: Delta) -> str:
+    fields = {
+        name: value
+        for name in Delta.__slots__
+        if (value := getattr(delta, name)) not in ("", None, False)
+    }
+    return orjson.dumps(fields).decode()

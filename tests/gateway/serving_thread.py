@@ -1,0 +1,34 @@
+"""A gateway on a port of this machine, in a thread of the test process."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from penstock_client import Settings
+from penstock_gateway.app import create_app
+
+
+@contextmanager
+def listening(settings: Settings) -> Iterator[str]:
+    """The address of a gateway that serves for the time of the block."""
+    config = uvicorn.Config(
+        create_app(settings), host="127.0.0.1", port=0, log_level="error", access_log=False
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, name="gateway", daemon=True)
+    thread.start()
+    until = time.monotonic() + 20
+    while not server.started:
+        assert time.monotonic() < until, "the gateway does not start"
+        time.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(timeout=20)
