@@ -26,13 +26,16 @@ Scope = Literal[
     "config:write",
     "usage:read",
     "keys:write",
+    "metrics",
     "admin",
 ]
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
-#: What a token of one workspace may do unless it is told otherwise: everything there.
-WORKSPACE_SCOPES: Final[tuple[Scope, ...]] = tuple(name for name in SCOPES if name != "admin")
 #: Every scope, in all workspaces.
 ADMIN: Final[Scope] = "admin"
+#: Scopes that concern no single workspace.
+GLOBAL_SCOPES: Final[frozenset[Scope]] = frozenset({"metrics", ADMIN})
+#: What a token of one workspace may do unless it is told otherwise: everything there.
+WORKSPACE_SCOPES: Final = tuple(name for name in SCOPES if name not in GLOBAL_SCOPES)
 MOST_NAME = 200
 
 _PREFIX = "pst"
@@ -166,8 +169,10 @@ def _checked_scopes(scopes: Collection[str] | None, workspace: str | None) -> li
     if unknown or not scopes:
         what = f"{unknown[0]!r} is not one of" if unknown else "give at least one of"
         raise InvalidJob(f"scopes: {what} {', '.join(SCOPES)}", field="scopes")
-    if workspace is not None and ADMIN in scopes:
-        raise InvalidJob("scopes: a token of one workspace cannot be admin", field="scopes")
+    too_wide = sorted(GLOBAL_SCOPES.intersection(scopes))
+    if workspace is not None and too_wide:
+        told = f"scopes: a token of one workspace cannot have {too_wide[0]}"
+        raise InvalidJob(told, field="scopes")
     return [name for name in SCOPES if name in scopes]
 
 

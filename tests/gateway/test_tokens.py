@@ -64,7 +64,7 @@ async def test_secret_stands_nowhere_but_in_what_was_shown(
     assert secret not in repr(made)
 
 
-@pytest.mark.parametrize("scopes", [[], ["jobs:fly"], ["admin"]])
+@pytest.mark.parametrize("scopes", [[], ["jobs:fly"], ["admin"], ["metrics"]])
 async def test_create_refuses_scopes_of_no_workspace(penstock: Penstock, scopes: list[str]) -> None:
     with pytest.raises(InvalidJob, match="scopes"):
         await penstock.tokens.create("x", workspace="acme", scopes=scopes)
@@ -97,6 +97,13 @@ async def test_metrics_are_for_administrators(api: Api) -> None:
     assert (await api.acme.get("/metrics")).status_code == 403
     answer = await api.admin.get("/metrics")
     assert (answer.status_code, "penstock_up" in answer.text) == (200, True)
+
+
+async def test_metrics_are_for_whoever_has_their_scope(api: Api, penstock: Penstock) -> None:
+    made = await penstock.tokens.create("prometheus", scopes=["metrics"])
+    headers = {"Authorization": f"Bearer {made.secret}"}
+    assert (await api.nobody.get("/metrics", headers=headers)).status_code == 200
+    assert (await api.nobody.get("/api/workspaces", headers=headers)).status_code == 403
 
 
 class Clocked:

@@ -15,7 +15,7 @@ from penstock_schemas.pricing import UNPRICED, TokenPrices
 from penstock_schemas.status import AttemptState, ErrorKind, JobState
 from penstock_schemas.usage import Usage
 from penstock_worker.attempts import Attempt, Opened, open_attempts, settle
-from tests.ledger.making import PROVIDER, attempt_rows, lease_of, new_jobs, settlement_of
+from tests.ledger.making import MODEL, PROVIDER, attempt_rows, lease_of, new_jobs, settlement_of
 
 #: A dollar for a token in, two for a token out.
 PRICES = TokenPrices(Decimal(1), Decimal(2))
@@ -41,7 +41,7 @@ async def _open(
     for lease in leases:
         lease.likely = likely
     return await open_attempts(
-        ledger, leases, provider=PROVIDER, worker="w", prices=[prices] * len(jobs)
+        ledger, leases, provider=PROVIDER, worker="w", prices={MODEL: prices}
     )
 
 

@@ -16,6 +16,7 @@ from penstock_schemas.status import AttemptState, ErrorKind, JobState
 from penstock_schemas.usage import Usage
 from penstock_worker.attempts import open_attempts, settle
 from tests.ledger.making import (
+    MODEL,
     PROVIDER,
     attempt_rows,
     lease_of,
@@ -44,7 +45,7 @@ async def cancel(ledger: Ledger, *jobs: NewJob, running: bool = True) -> list[En
 async def start(ledger: Ledger, job: NewJob, fence: int = 1) -> None:
     (opened,) = (
         await open_attempts(
-            ledger, [lease_of(job, fence)], provider=PROVIDER, worker="w", prices=[PRICES]
+            ledger, [lease_of(job, fence)], provider=PROVIDER, worker="w", prices={MODEL: PRICES}
         )
     ).attempts
     assert opened.lease.fence == fence

@@ -15,6 +15,7 @@ from penstock_schemas.status import AttemptState, JobState
 from penstock_worker.attempts import Attempt, open_attempts, settle
 from penstock_worker.leases import Lease
 from tests.ledger.making import (
+    MODEL,
     PROVIDER,
     attempt_rows,
     lease_of,
@@ -28,7 +29,7 @@ from tests.ledger.making import (
 
 async def _open(ledger: Ledger, *leases: Lease, cost: str = "0.25") -> Sequence[Attempt]:
     """Open with prices by which each of these jobs, of 10 and 5 tokens, costs so much."""
-    prices = [TokenPrices(Decimal(cost) / 10, Decimal(0))] * len(leases)
+    prices = {MODEL: TokenPrices(Decimal(cost) / 10, Decimal(0))}
     opened = await open_attempts(ledger, leases, provider=PROVIDER, worker="w", prices=prices)
     return opened.attempts
 

@@ -104,7 +104,7 @@ async def start_and_vanish(
         claimed,
         provider=index.provider,
         worker="lost",
-        prices=[TokenPrices(Decimal("0.1"), Decimal("0.1"))] * count,
+        prices={lease.flow.model: TokenPrices(Decimal("0.1"), Decimal("0.1")) for lease in claimed},
     )
     return opened.attempts
 

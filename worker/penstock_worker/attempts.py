@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -12,7 +12,7 @@ from uuid import UUID
 from penstock_client.ledger import Ledger
 from penstock_client.spent import Spent
 from penstock_schemas.ids import JobId, WorkspaceId
-from penstock_schemas.pricing import UNPRICED, TokenPrices
+from penstock_schemas.pricing import TokenPrices
 from penstock_schemas.status import AttemptState, ErrorKind, FinishReason, JobState
 from penstock_schemas.usage import NO_USAGE, Usage
 from penstock_worker.leases import Lease
@@ -25,7 +25,7 @@ class Hold:
     """What an attempt reserved: what its call may have used, should its answer be lost.
 
     `output_cap` bounds its answer where a hard budget counts on it; `is_short` where that is less
-    than the job asked for. `cost_usd` is None where no price is known.
+    than the job asked for. `cost_usd` is None where no budget is in money, or no price is known.
     """
 
     input_tokens: int
@@ -138,14 +138,14 @@ async def open_attempts(
     *,
     provider: str,
     worker: str,
-    prices: Sequence[TokenPrices] | None = None,
+    prices: Mapping[str, TokenPrices] | None = None,
 ) -> Opened:
     """Open the attempts of one claim in one statement, each with what it reserves.
 
-    `prices` are those of each lease's model; None: not known of any. A lease that is neither
-    opened nor postponed is of a job that is not ours to start.
+    `prices` are those of the jobs' models; one that is not among them has none. A lease that is
+    neither opened nor postponed is of a job that is not ours to start.
     """
-    prices = prices or [UNPRICED] * len(leases)
+    prices = prices or {}
     rows = await ledger.fetch(
         "open_attempts",
         [lease.job_id for lease in leases],
@@ -153,8 +153,9 @@ async def open_attempts(
         [lease.entry.placement_version for lease in leases],
         [lease.likely and lease.likely[0] for lease in leases],
         [lease.likely and lease.likely[1] for lease in leases],
-        [price.input_usd for price in prices],
-        [price.output_usd for price in prices],
+        list(prices),
+        [price.input_usd for price in prices.values()],
+        [price.output_usd for price in prices.values()],
         leases[0].fence,
         provider,
         worker,

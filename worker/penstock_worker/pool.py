@@ -21,6 +21,7 @@ from arq.worker import Worker
 from penstock_client.background import forever
 from penstock_client.connections import AWAY, REDIS_AWAY, persistently
 from penstock_client.ledger import Ledger
+from penstock_schemas.pricing import TokenPrices
 from penstock_worker.admission.index import UNSENT, Again, Claimed, Drop, ProviderIndex
 from penstock_worker.attempts import Attempt, Opened, Settlement, open_attempts
 from penstock_worker.budgets import Rooms
@@ -229,13 +230,16 @@ class ProviderWorker(Worker):
             leases,
             provider=self._index.provider,
             worker=self.name,
-            prices=[self._executor.prices(lease.flow.model) for lease in leases],
+            prices=self._prices(leases),
         )
 
     async def _tell_rooms(self, opened: Opened, leases: Sequence[Lease]) -> None:
-        prices = {lease.flow.model: self._executor.prices(lease.flow.model) for lease in leases}
         with contextlib.suppress(*REDIS_AWAY):  # jobs without room are put back one claim later
-            await self._rooms.opened(opened, prices)
+            await self._rooms.opened(opened, self._prices(leases))
+
+    def _prices(self, leases: Sequence[Lease]) -> dict[str, TokenPrices]:
+        models = {lease.flow.model for lease in leases}
+        return {model: self._executor.prices(model) for model in models}
 
     def _start(self, opened: Attempt) -> None:
         lease = opened.lease

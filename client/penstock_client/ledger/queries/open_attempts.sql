@@ -11,15 +11,14 @@
 -- `lacks` it: not opened while they may wait for it (`opened` is false), opened without a reservation
 -- where they may not, so that the worker can end them.
 -- $1 job IDs in order, $2 lapsed fences or null, $3 placement versions, $4 input and $5 output tokens
--- that are likely or null, $6 and $7 prices of an input and an output token in USD or null, $8 our
--- fence, $9 provider, $10 worker.
+-- that are likely or null, $6 models with $7 and $8 the prices of an input and an output token in USD
+-- or null, $9 our fence, $10 provider, $11 worker.
 with input as (
     select *
-    from unnest($1::uuid[], $2::bigint[], $3::smallint[], $4::integer[], $5::integer[],
-                $6::numeric[], $7::numeric[]) with ordinality
-        as t (id, lapsed, placement, likely_input, likely_output, input_price, output_price, place)
+    from unnest($1::uuid[], $2::bigint[], $3::smallint[], $4::integer[], $5::integer[])
+        with ordinality as t (id, lapsed, placement, likely_input, likely_output, place)
 ), standing as (
-    select input.*, j.workspace, j.configuration, j.configuration <> 'key-check' as counts,
+    select input.*, price.input_price, price.output_price, j.workspace, j.configuration, j.configuration <> 'key-check' as counts,
            -- A token has a byte at least, and an estimated one stands for four. What a repair shows
            -- again comes on top.
            4 * j.input_tokens_est + 64 + coalesce(octet_length((j.spent -> 'repair')::text), 0)
@@ -31,6 +30,8 @@ with input as (
            case when j.last_error is distinct from 'length' then likely_output end as long_output
     from input
     join penstock.jobs j on j.id = input.id
+    left join unnest($6::text[], $7::numeric[], $8::numeric[])
+        as price (model, input_price, output_price) on price.model = j.model
     where (j.fence is null or j.fence = input.lapsed) and j.placement_version = input.placement
 ), locked as materialized (
     select workspace_id, default_token_budget as budget, tokens_held as held,
@@ -123,7 +124,7 @@ with input as (
     -- used, or jobs without room would wait for it for ever.
     update penstock.jobs j
     set state = case when ruled.postponed then 1 else 4 end,
-        fence = case when ruled.postponed then null else $8::bigint end,
+        fence = case when ruled.postponed then null else $9::bigint end,
         attempts = j.attempts + case when ruled.postponed then 0 else 1 end,
         crashes = j.crashes + case when j.fence = ruled.lapsed then 1 else 0 end,
         started_at = case when ruled.postponed then j.started_at
@@ -178,13 +179,13 @@ with input as (
     left join penstock.llm_configurations c
         on c.workspace_id = mine.workspace and c.name = mine.configuration
     left join penstock.provider_keys k
-        on k.workspace_id = mine.workspace and k.provider = $9 and coalesce(c.own_keys, true)
+        on k.workspace_id = mine.workspace and k.provider = $10 and coalesce(c.own_keys, true)
         and mine.configuration <> 'key-check'
 ), opened as (
     insert into penstock.attempts (
         job_id, number, workspace, provider, model, worker, fence, state, configuration, credential,
         hold_input_tokens, hold_output_tokens, hold_usd, reserves)
-    select id, attempts, workspace, $9, model, $10, $8, 1, configuration, credential, hold_input,
+    select id, attempts, workspace, $10, model, $11, $9, 1, configuration, credential, hold_input,
            hold_output, hold_usd, reserves
     from keyed
     where not postponed
@@ -210,7 +211,8 @@ select ruled.id, not ruled.postponed as opened, ruled.workspace, ruled.configura
        abandoned.job_id is not null as lost_one,
        abandoned.input_tokens as lost_input, abandoned.output_tokens as lost_output,
        abandoned.cost_usd as lost_usd,
-       ruled.hold_input, ruled.hold_output, ruled.hold_usd,
+       ruled.hold_input, ruled.hold_output,
+       case when ruled.by_money then ruled.hold_usd end as hold_usd,
        case when ruled.hard and keyed.is_bounded then ruled.hold_output end as output_cap,
        ruled.hold_output < ruled.most_output as is_short,
        keyed.sealed, keyed.credential,
