@@ -151,8 +151,9 @@ class Tokens:
         if parts is None:
             return None
         token_id, secret = parts.groups()
-        for row in await self._ledger.fetch_safely("check_token", token_id):
-            if hmac.compare_digest(row["hash"], _digest(secret)):
+        digest = _digest(secret)
+        for row in await self._ledger.fetch_safely("check_token", token_id, digest):
+            if hmac.compare_digest(row["hash"], digest):
                 scopes = frozenset(row["scopes"])
                 return Identity(token_id, row["name"], row["workspace_id"], scopes)
         return None

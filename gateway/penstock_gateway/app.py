@@ -6,15 +6,18 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
 from importlib.metadata import version
+from typing import Final
 
 from fastapi import Depends, FastAPI
 from fastapi.params import Depends as Dependency
+from fastapi.telemetry import TelemetryConfig
 
 from penstock_client.ledger import NewJob
 from penstock_client.settings import Settings
 from penstock_client.tokens import Identity
 from penstock_gateway import problems
 from penstock_gateway.auth import Allowed
+from penstock_gateway.awaiting import Waits
 from penstock_gateway.connection import Connection
 from penstock_gateway.metrics import metrics_router, readings_of
 from penstock_gateway.openapi import DESCRIPTION, TITLE, describe
@@ -36,6 +39,14 @@ from penstock_gateway.submits import Submits
 from penstock_gateway.token_cache import TokenCache
 from penstock_gateway.trace_context import TraceContext
 from penstock_schemas.ids import JobId
+
+#: FastAPI's own spans tell the messages of errors, which may quote what was sent.
+_NO_TELEMETRY: Final[TelemetryConfig] = {
+    "auto_configure": False,
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+}
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -60,6 +71,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,  # its page loads from other hosts
         redoc_url=None,
         lifespan=lifespan,
+        redirect_slashes=False,
+        telemetry=_NO_TELEMETRY,
     )
     app.state.serving = serving
     app.openapi = lambda: describe(app)
@@ -73,7 +86,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.include_router(jobs.router)  # first: nothing is asked as often
     app.include_router(health.health_router(loaded))
-    guards: Sequence[Dependency] = () if bounds.metrics_open else (Depends(Allowed("admin")),)
+    guards: Sequence[Dependency] = () if bounds.metrics_open else (Depends(Allowed("metrics")),)
     readings = readings_of(lambda: serving.connection.penstock)
     app.include_router(metrics_router(readings, guards=guards))
     for part in (job, config, keys, usage, catalogue, workspaces, operations):
@@ -89,4 +102,4 @@ def _serving(connection: Connection) -> Serving:
     async def record(placed: Sequence[NewJob]) -> list[JobId]:
         return await connection.penstock.record(placed)
 
-    return Serving(connection, TokenCache(check), Submits(record), Readers())
+    return Serving(connection, TokenCache(check), Submits(record), Readers(), Waits())

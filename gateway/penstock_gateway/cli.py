@@ -33,14 +33,13 @@ def gateway(
     What there is to ask stands in /openapi.json. Without TLS of its own: put it behind a proxy that
     has it before other machines may reach it.
     """
-    import uvicorn
-
     from penstock_client.tracing import export_spans
+    from penstock_gateway.app import create_app
+    from penstock_gateway.server import serve
 
     export_spans("penstock-gateway")
-    uvicorn.run(
-        "penstock_gateway.app:create_app",
-        factory=True,
+    started = serve(
+        create_app(),
         host=host,
         port=port,
         access_log=access_log,
@@ -48,3 +47,5 @@ def gateway(
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=DRAIN_S,
     )
+    if not started:
+        raise typer.Exit(1)

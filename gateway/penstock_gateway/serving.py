@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from fastapi import Request
 
+from penstock_gateway.awaiting import Waits
 from penstock_gateway.connection import Connection
 from penstock_gateway.sse import Readers
 from penstock_gateway.submits import Submits
@@ -20,6 +21,7 @@ class Serving:
     tokens: TokenCache
     submits: Submits
     readers: Readers
+    waits: Waits
 
 
 def serving_of(request: Request) -> Serving:

@@ -73,7 +73,7 @@ class Submitted(View):
 
     job_id: str
     workspace: str
-    status: Literal["submitted"] = "submitted"
+    status: Literal["queued"] = "queued"
 
 
 class SubmittedMany(View):

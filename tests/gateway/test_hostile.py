@@ -145,7 +145,12 @@ async def test_answers_carry_strict_headers_and_an_id(api: Api) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
-    [("GET", "/nowhere", 404), ("PUT", "/v1/jobs", 405), ("GET", "/docs", 404)],
+    [
+        ("GET", "/nowhere", 404),
+        ("PUT", "/v1/jobs", 405),
+        ("GET", "/docs", 404),
+        ("GET", "/v1/jobs/", 404),
+    ],
 )
 async def test_unknown_routes_and_methods_are_problems(
     api: Api, method: str, path: str, status: int

@@ -17,7 +17,10 @@ _ALL = "all workspaces"
 _Workspace = Annotated[
     str | None, typer.Argument(help="The workspace; none with --admin.", show_default=False)
 ]
-_Admin = Annotated[bool, typer.Option("--admin", help="Of all workspaces: may do everything, unless --scope says less.")]
+_Admin = Annotated[
+    bool,
+    typer.Option("--admin", help="Of all workspaces: may do everything, unless --scope says less."),
+]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

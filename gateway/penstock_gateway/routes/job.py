@@ -56,7 +56,9 @@ Writable = Annotated[JobFound, Depends(_writable)]
 
 
 @router.get("", summary="Get a job, or await its result", response_model=Result | Pending)
-async def get_job(found: Readable, penstock: Connected, wait_s: Wait = 0) -> Response:
+async def get_job(
+    request: Request, found: Readable, penstock: Connected, wait_s: Wait = 0
+) -> Response:
     """The result once the job has ended, and until then where it stands; `status` tells.
 
     With `wait_s` the answer comes as soon as the job has ended, and after that time at the latest.
@@ -64,7 +66,8 @@ async def get_job(found: Readable, penstock: Connected, wait_s: Wait = 0) -> Res
     """
     body = found.body
     if body is None and wait_s:
-        body = await body_within(penstock, found.job.job_id, wait_s)
+        waits = serving_of(request).waits
+        body = await body_within(penstock, found.job.job_id, wait_s, waits=waits)
         if body is None:
             found = await read_job(penstock.ledger, found.job.job_id)
             body = found.body

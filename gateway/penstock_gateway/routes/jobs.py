@@ -106,7 +106,7 @@ async def submit(
     if wait_s:
         # An earlier job of the same key may be at another provider.
         provider = placed.provider if job_id == str(placed.job_id) else None
-        body = await body_within(penstock, job_id, wait_s, provider=provider)
+        body = await body_within(penstock, job_id, wait_s, waits=serving.waits, provider=provider)
         if body is not None:
             return Response(body, headers=headers, media_type="application/json")
     return json_response(202, Submitted(job_id=job_id, workspace=placed.workspace), headers)
