@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Self
@@ -268,14 +268,33 @@ class Penstock:
                 handles.append(Handle(job_id, new.workspace, provider, output_type, self))
         return handles
 
-    async def place(self, job: AnyJob) -> NewJob:
-        """A job as it would be recorded, if it can be; raises as `submit_many`."""
-        return await self._place(job, together=1)
+    async def place(self, job: AnyJob, *, together: int = 1) -> NewJob:
+        """A job as it would be recorded with `together - 1` others; raises as `submit_many`."""
+        return await self._place(job, together=together)
 
-    async def record(self, placed: Sequence[NewJob]) -> list[JobId]:
-        """Record and enqueue what `place` gave, in one statement; their IDs, or the first jobs'."""
-        earlier = await self._record(placed, None)
+    async def record(self, placed: Sequence[NewJob], *, connection: Any = None) -> list[JobId]:
+        """Record and enqueue what `place` gave, in one statement; their IDs, or the first jobs'.
+
+        With `connection` they are part of the caller's transaction: call `enqueue` after its
+        commit, else a steward does it within a second.
+        """
+        earlier = await self._record(placed, connection)
         return [JobId(str(earlier.get(new.job_id, new.job_id))) for new in placed]
+
+    async def enqueue(
+        self, placed: Sequence[NewJob], earlier: Collection[UUID] = frozenset()
+    ) -> None:
+        """Start now one recorded batch, whose transaction has committed. Safe to repeat.
+
+        `earlier` are those of its jobs that were not recorded, for they had been before.
+        """
+        try:
+            await self._broker.push(job for job in placed if job.job_id not in earlier)
+        except REDIS_AWAY as error:  # recorded all the same
+            logger.warning("submit.index_later", extra={"jobs": len(placed), "reason": str(error)})
+        else:
+            self._indexed.append(min(job.job_id for job in placed))
+            self._index_seen.set()
 
     async def call(self, job: AnyJob, *, timeout_s: float | None = None) -> Result:
         """Submit a job and await its answer; raises JobFailed when it has none."""
@@ -425,13 +444,7 @@ class Penstock:
                 jobs, connection=connection, index_after=timedelta(seconds=0)
             )
         earlier = await self.ledger.submit(jobs)
-        try:
-            await self._broker.push(job for job in jobs if job.job_id not in earlier)
-        except REDIS_AWAY as error:  # recorded all the same
-            logger.warning("submit.index_later", extra={"jobs": len(jobs), "reason": str(error)})
-        else:
-            self._indexed.append(min(job.job_id for job in jobs))
-            self._index_seen.set()
+        await self.enqueue(jobs, earlier)
         return earlier
 
     async def _refresh_later(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import asyncpg
 import pytest
@@ -26,12 +26,14 @@ class Watched:
     db: asyncpg.Connection
     budget: int = 0
     most: int = 0
+    one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def look(self) -> tuple[int, int]:
-        row = await self.db.fetchrow(
-            "select tokens_used_this_month, tokens_held from penstock.llm_configs "
-            "where workspace_id = 'acme'"
-        )
+        async with self.one_at_a_time:
+            row = await self.db.fetchrow(
+                "select tokens_used_this_month, tokens_held from penstock.llm_configs "
+                "where workspace_id = 'acme'"
+            )
         assert row is not None
         self.most = max(self.most, row[0] + row[1])
         return row[0], row[1]

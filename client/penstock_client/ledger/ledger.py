@@ -211,6 +211,7 @@ def _columns(jobs: Sequence[NewJob]) -> tuple[Any, ...]:
         [job.session_key for job in jobs],
         [job.task_description for job in jobs],
         [job.trace for job in jobs],
+        [job.owner for job in jobs],
         [job.body for job in jobs],
         min(ids),
         max(ids),

@@ -17,7 +17,10 @@ from penstock_schemas.workspaces import DEFAULT_CONFIGURATION, BudgetMode, OnBud
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewJob:
-    """A job as it is recorded and indexed: placed at the first of its routes."""
+    """A job as it is recorded and indexed: placed at the first of its routes.
+
+    `owner` is the run or the backfill that it belongs to, which is told of its end.
+    """
 
     job_id: UUID
     workspace: str
@@ -42,6 +45,7 @@ class NewJob:
     session_key: str | None = None
     task_description: str | None = None
     trace: str | None = None
+    owner: UUID | None = None
     body: bytes
 
     @property
