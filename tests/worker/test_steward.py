@@ -12,6 +12,7 @@ import pytest
 from arq.connections import ArqRedis
 
 from penstock_client import Penstock, Settings
+from penstock_schemas.errors import ResultTimeout
 from penstock_schemas.status import AttemptState, ErrorKind, JobState
 from penstock_worker import steward as steward_module
 from penstock_worker.admission.index import ProviderIndex
@@ -72,6 +73,20 @@ async def test_rebuild_runs_again_what_a_lost_worker_had_begun(
     assert (lost["state"], lost["worker"]) == (AttemptState.ABANDONED, "lost")
     assert lost["cost_usd"] > 0
     assert good["state"] == AttemptState.SUCCEEDED
+
+
+async def test_rebuild_does_not_wait_a_lease_for_what_a_lost_worker_had_begun(
+    penstock: Penstock, redis: ArqRedis, index: ProviderIndex, work_for
+) -> None:
+    await until(lambda: _open(index))
+    (lost,) = await penstock.submit_many(tickets(1))
+    await start_and_vanish(index, penstock.ledger)
+    await work_for(PROVIDER)
+    await redis.flushall()
+    other = await penstock.submit(tickets(1)[0])
+    assert (await other.result(timeout_s=6)).ok
+    with pytest.raises(ResultTimeout):  # its call may still be under way
+        await lost.result(timeout_s=0.5)
 
 
 async def test_rebuild_brings_back_everything_that_waits(

@@ -54,6 +54,9 @@ _STASH_AGE_MS = 10_000
 _PAGE = 1000
 _WEEKS_AHEAD = 5
 _FIRST_ID = UUID(int=0)
+#: Workers that live show their leases this soon after an index was lost, in seconds: their
+#: heartbeats look twice a second.
+_SHOW_S = 3.0
 #: The audit looks only at what has not moved for this long, in seconds, and rests as long as this
 #: between rounds; it works for at most a tenth of the time.
 _AUDIT_AGE_S = 60
@@ -98,6 +101,7 @@ class Steward(Worker):
         self._providers = frozenset(providers)
         self._known = self._providers
         self._rebuilding: dict[str, asyncio.Task[None]] = {}
+        self._lapsing: set[asyncio.Task[None]] = set()
         self._steering = IndexSteering(
             ledger, redis, file_limits=file_limits, models=models or catalog()
         )
@@ -136,7 +140,7 @@ class Steward(Worker):
                 )
             )
         finally:
-            for task in self._rebuilding.values():
+            for task in (*self._rebuilding.values(), *self._lapsing):
                 task.cancel()
             logger.info("steward.stopped", extra={"steward": self.name})
 
@@ -172,7 +176,8 @@ class Steward(Worker):
     async def rebuild(self, provider: str) -> None:
         """Rebuild one index: freeze, index what waits, let workers show their leases, open.
 
-        The freeze ends as soon as every running job has its lease again, after one lease at most.
+        The freeze ends as soon as every running job has its lease again, after a few seconds at
+        most. A job whose lease nobody has shown by then runs again after a whole lease.
         """
         index = self.index_of(provider)
         began = time.monotonic()
@@ -185,25 +190,48 @@ class Steward(Worker):
             suspects |= {job.job_id: job for job in page if job.fence is not None}
             free = [job for job in page if job.fence is None and job.state is not JobState.BLOCKED]
             waiting += await index.reindex(free, wake=False)
-        lapsed = await self._without_lease(index, suspects, until=began + LEASE_S)
-        await index.reindex(lapsed, lapsed=True, wake=False)
+        missing = await self._without_lease(index, suspects, until=began + _SHOW_S)
         await self._steering.prepare(provider)
         state = await index.finish_rebuild(epoch)
+        if missing:
+            self._lapse_later(index, missing, at=began + LEASE_S)
         logger.info(
             "index.rebuilt",
             extra={
                 "provider": provider,
                 "state": state,
                 "waiting": waiting,
-                "running": len(suspects) - len(lapsed),
-                "lapsed": len(lapsed),
+                "running": len(suspects) - len(missing),
+                "missing": len(missing),
                 "duration_ms": int((time.monotonic() - began) * 1000),
             },
         )
 
+    def _lapse_later(
+        self, index: ProviderIndex, missing: dict[UUID, StandingJob], *, at: float
+    ) -> None:
+        task = asyncio.create_task(self._lapse(index, missing, at=at))
+        self._lapsing.add(task)
+        task.add_done_callback(self._lapsing.discard)
+
+    async def _lapse(
+        self, index: ProviderIndex, missing: dict[UUID, StandingJob], *, at: float
+    ) -> None:
+        """Offer again what no worker has shown a lease on; the audit stands behind this."""
+        try:
+            lapsed = await self._without_lease(index, missing, until=at)
+            await index.reindex(list(lapsed.values()), lapsed=True)
+        except AWAY as error:
+            reason = str(error) or type(error).__name__
+            extra = {"provider": index.provider, "jobs": len(missing), "reason": reason}
+            logger.warning("rebuild.lapsed_left", extra=extra)
+            return
+        extra = {"provider": index.provider, "lapsed": len(lapsed)}
+        logger.info("rebuild.lapsed", extra=extra)
+
     async def _without_lease(
         self, index: ProviderIndex, suspects: dict[UUID, StandingJob], *, until: float
-    ) -> list[StandingJob]:
+    ) -> dict[UUID, StandingJob]:
         """Running jobs that no worker has shown a lease on by `until` (monotonic)."""
         while suspects:
             unheld = await index.unheld([job_id.bytes for job_id in suspects])
@@ -218,7 +246,7 @@ class Steward(Worker):
                 break
             if suspects:
                 await asyncio.sleep(0.25)
-        return list(suspects.values())
+        return suspects
 
     async def index_submissions(self) -> None:
         """Index the jobs of submits whose producer did not say that it had done so."""
