@@ -28,8 +28,8 @@ from penstock_worker.embedded import EmbeddedStack
 
 PROVIDER = "fireworks"
 _COMMAND = (
-    "import typer; from penstock_worker.cli import register; "
-    "app = typer.Typer(); register(app); app()"
+    "from penstock_client.cli.main import app; from penstock_worker.cli import register; "
+    "register(app); app()"
 )
 
 
