@@ -13,7 +13,6 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-import orjson
 from arq.connections import ArqRedis
 
 from penstock_client.gates import GateState, described, recheck
@@ -102,7 +101,7 @@ async def explain_job(ledger: Ledger, redis: ArqRedis, job_id: JobId) -> JobExpl
         "lane": Lane(row["lane"]).label,
         "provider": row["provider"],
         "model": row["model"],
-        "routes": tuple(orjson.loads(row["routes"])) if row["routes"] else (),
+        "routes": tuple(row["routes"] or ()),
         "attempts": attempts,
         "cost_usd": None if None in costs else sum((c for c in costs if c), Decimal(0)),
         "tokens_used": row["tokens_used"] or 0 if row["budget_counts"] else 0,

@@ -11,7 +11,7 @@ import asyncpg
 import orjson
 import pytest
 
-from penstock_client import InvalidJob, Penstock, ResultTimeout, UnknownJob
+from penstock_client import Generate, InvalidJob, Penstock, ResultTimeout, UnknownJob
 from penstock_client.connections import close_redis, redis_pool
 from penstock_client.ledger import NewJob
 from penstock_client.requeueing import EndedJobs
@@ -277,3 +277,14 @@ async def test_ended_jobs_are_found_by_state_error_and_time(
     assert await found(limit=1) == [expired]
     with pytest.raises(InvalidJob, match="only failed"):
         await found(state=JobState.SUCCEEDED)
+
+
+async def test_prompt_with_a_nul_does_not_hide_the_routes(penstock: Penstock) -> None:
+    asked = Generate(workspace="acme", prompt="a\x00b", model="openai/gpt-4o-mini")
+    handle = await penstock.submit(asked)
+    assert (await penstock.explain(handle.job_id)).routes == ("openai/gpt-4o-mini",)
+    (waiting,) = await penstock.ledger.fetch("waiting_routes", "openai", [UUID(handle.job_id)])
+    assert waiting["routes"] == ["openai/gpt-4o-mini"]
+    await handle.cancel()
+    (again,) = await penstock.requeue([handle.job_id])
+    assert again.job_id == handle.job_id

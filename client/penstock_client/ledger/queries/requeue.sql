@@ -5,7 +5,7 @@
 -- jobs, and those whose payload is no longer kept, are not returned.
 with chosen as (
     select j.id, j.provider as was_at,
-           convert_from(p.body, 'UTF8')::json -> 'routes' ->> 0 as route
+           (penstock.routes_of(p.body))[1] as route
     from penstock.jobs j
     join penstock.payloads p on p.job_id = j.id
     where j.id = any($1::uuid[]) and j.state in (11, 12, 13)

@@ -3,7 +3,7 @@
 select j.id, j.workspace, j.provider, j.model, j.state, j.lane, j.placement_version,
        j.input_tokens_est, j.output_tokens_est, j.fence, j.capability, j.limit_tag, j.configuration,
        0::bigint as wait_ms,
-       array(select json_array_elements_text(convert_from(p.body, 'UTF8')::json -> 'routes')) as routes
+       coalesce(penstock.routes_of(p.body), '{}') as routes
 from penstock.jobs j
 join penstock.payloads p on p.job_id = j.id
 where j.id = any($2::uuid[]) and j.provider = $1
