@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from arq.connections import ArqRedis
@@ -29,6 +30,25 @@ logger = logging.getLogger("penstock.client")
 _CHUNK = 1000
 #: How soon a job that somebody is changing is looked at again, in seconds.
 _LOOK_AGAIN_S = 0.02
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveJobs:
+    """Which jobs of a workspace that have not ended: at most `limit`, oldest first. None: any."""
+
+    workspace: str
+    state: JobState | None = None
+    capability: str | None = None
+    skill: str | None = None
+    provider: str | None = None
+    limit: int = 1000
+
+
+async def find_live(ledger: Ledger, which: LiveJobs) -> list[JobId]:
+    """Their IDs; raises Unavailable."""
+    args = (which.workspace, which.state, which.capability, which.skill, which.provider)
+    rows = await ledger.fetch_safely("live_of_workspace", *args, which.limit)
+    return [JobId(str(row["id"])) for row in rows]
 
 
 async def cancel(ledger: Ledger, redis: ArqRedis, job_ids: Sequence[UUID]) -> dict[UUID, JobState]:

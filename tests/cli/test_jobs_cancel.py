@@ -69,3 +69,15 @@ def test_cancel_without_sense_is_a_usage_error(
     run: Run, servers: None, args: tuple[str, ...]
 ) -> None:
     assert run("jobs", "cancel", *args).code == 2
+
+
+def test_all_live_jobs_of_a_workspace_are_cancelled_once_it_is_meant(
+    run: Run, jobs: tuple[str, list[str]]
+) -> None:
+    workspace, ids = jobs
+    ran = run("jobs", "cancel", "-w", workspace)
+    assert (ran.code, "2 jobs would be cancelled" in ran.err) == (2, True)
+    assert run("jobs", "cancel", "-w", workspace, "--skill", "another", "--yes").out == ""
+    ran = run("jobs", "cancel", "-w", workspace, "--state", "queued", "--yes")
+    assert ran.out.split() == [ids[0], "cancelled", ids[1], "cancelled"]
+    assert run("jobs", "cancel", "-w", workspace, "--yes").out == ""

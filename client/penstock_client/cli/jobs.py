@@ -34,6 +34,15 @@ class StateName(StrEnum):
     EXPIRED = "expired"
 
 
+class LiveName(StrEnum):
+    """The states in which a job has not ended."""
+
+    QUEUED = "queued"
+    DEFERRED = "deferred"
+    BLOCKED = "blocked"
+    RUNNING = "running"
+
+
 class EndName(StrEnum):
     """The states from which a job may start again."""
 
@@ -68,7 +77,8 @@ def register(app: typer.Typer) -> None:
         epilog="Example: penstock jobs requeue --workspace acme --error poison --since 1h --yes",
     )(requeue)
     group.command(
-        "cancel", epilog="Example: penstock jobs cancel 0197c1b2-9d3e-7f00-8a52-1c0de5a7b9e4"
+        "cancel",
+        epilog="Example: penstock jobs cancel --workspace acme --skill nightly-scan --yes",
     )(cancel)
     app.add_typer(group, name="jobs")
 
@@ -161,8 +171,17 @@ def requeue(  # noqa: PLR0917 - options of a command
         typer.echo(f"{len(handles)} requeued", err=True)
 
 
-def cancel(
-    job: Annotated[list[str], typer.Argument(metavar="JOB", help="Job IDs.")],
+def cancel(  # noqa: PLR0917 - options of a command
+    job: Annotated[list[str] | None, typer.Argument(metavar="[JOB]...", help="Job IDs.")] = None,
+    workspace: Annotated[
+        str | None, typer.Option("--workspace", "-w", help="Instead of IDs: whose jobs.")
+    ] = None,
+    state: Annotated[LiveName | None, typer.Option(help="Only those in this state.")] = None,
+    capability: Capability = None,
+    skill: Annotated[str | None, typer.Option(help="Only those of this skill.")] = None,
+    provider: Annotated[str | None, typer.Option(help="Only those placed there.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 1000,
+    yes: Annotated[bool, typer.Option("--yes", help="Cancel more than one of them.")] = False,
     json: Json = False,
 ) -> None:
     """End jobs now, whether they wait or run.
@@ -171,12 +190,18 @@ def cancel(
     cost. What has ended already stays as it is, and its state is printed. With an unknown ID
     nothing is cancelled.
     """
-    states = run(_cancel([known_id(each) for each in job]))
-    for job_id, state in states.items():
+    if bool(job) is (workspace is not None):
+        raise typer.BadParameter("name jobs, or a workspace", param_hint="JOB or --workspace")
+    if workspace is None:
+        states = run(_cancel([known_id(each) for each in job or ()]))
+    else:
+        chosen = {"capability": capability, "skill": skill, "provider": provider}
+        states = run(_cancel_all(workspace, state, chosen, limit=limit, yes=yes))
+    for job_id, ended in states.items():
         if json:
-            print_json({"job_id": job_id, "state": state.label})
+            print_json({"job_id": job_id, "state": ended.label})
         else:
-            typer.echo(f"{job_id}  {state.label}")
+            typer.echo(f"{job_id}  {ended.label}")
 
 
 def _since(text: str) -> datetime:
@@ -189,6 +214,33 @@ def _since(text: str) -> datetime:
 async def _cancel(job_ids: list[str]) -> dict[JobId, JobState]:
     async with connected() as penstock:
         return await penstock.cancel_many(job_ids)
+
+
+async def _cancel_all(
+    workspace: str,
+    state: LiveName | None,
+    chosen: dict[str, str | None],
+    *,
+    limit: int,
+    yes: bool,
+) -> dict[JobId, JobState]:
+    from penstock_client.cancelling import LiveJobs, find_live
+    from penstock_schemas.status import JobState
+
+    async with connected() as penstock:
+        await penstock.workspaces.get(workspace)
+        which = LiveJobs(
+            workspace=workspace,
+            state=None if state is None else JobState.parse(state.value),
+            limit=limit,
+            **chosen,
+        )
+        found = await find_live(penstock.ledger, which)
+        if len(found) > 1 and not yes:
+            raise typer.BadParameter(
+                f"{len(found)} jobs would be cancelled; add it to cancel them", param_hint="--yes"
+            )
+        return await penstock.cancel_many(found)
 
 
 async def _requeue(job_ids: list[str]) -> list[Handle]:
