@@ -13,8 +13,8 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Sequence
-from typing import Any, cast
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from arq import cron
@@ -63,6 +63,14 @@ _AUDIT_AGE_S = 60
 _AUDIT_DUTY = 0.1
 
 
+class Duty(NamedTuple):
+    """Something that a steward does every so often, until it is stopped."""
+
+    name: str
+    turn: Callable[[], Awaitable[None]]
+    every_s: float
+
+
 async def ensure_partitions(ctx: dict[str, Any]) -> int:
     """The arq function that makes the coming weeks' partitions."""
     ledger: Ledger = ctx["ledger"]
@@ -74,7 +82,8 @@ class Steward(Worker):
     """One steward process. Slow periodic work is plain arq cron; the rest are its own loops.
 
     `file_limits` are those of the configuration file, `models` the catalogue in force; weeks beyond
-    `keep_weeks` are dropped, none with None.
+    `keep_weeks` are dropped, none with None. `beside` is what else it does: whatever follows from
+    the ends of jobs.
     """
 
     def __init__(
@@ -87,6 +96,7 @@ class Steward(Worker):
         file_limits: Sequence[LimitSetting] = (),
         models: Catalog | None = None,
         keep_weeks: int | None = None,
+        beside: Sequence[Duty] = (),
         **arq: Any,
     ) -> None:
         hourly = [
@@ -109,34 +119,36 @@ class Steward(Worker):
         self._diversion = Diversion(redis, ledger, mover)
         self._queue_waits = QueueWaits(redis, ledger, mover)
         self._retention = Retention(redis, ledger)
+        self._beside = beside
         self.ctx["ledger"], self.ctx["keep_weeks"] = ledger, keep_weeks
 
     async def main(self) -> None:
         """Run every duty until stopped; a duty whose server is away is tried again."""
         self.ctx["redis"] = self.pool
         duties = [
-            (self.guard, _GUARD_S),
-            (self.steer, _STEER_S),
-            (self.index_submissions, _SWEEP_S),
-            (self.expire, _EXPIRE_S),
-            (self.divert, _DIVERT_S),
-            (self.bound_waits, _EXPIRE_S),
-            (self.settle_stashed, _STASH_S),
-            (self.retain, _RETAIN_S),
-            (self.audit, _AUDIT_AGE_S),
-            (self._poll_iteration, 1.0),
+            Duty("guard", self.guard, _GUARD_S),
+            Duty("steer", self.steer, _STEER_S),
+            Duty("index_submissions", self.index_submissions, _SWEEP_S),
+            Duty("expire", self.expire, _EXPIRE_S),
+            Duty("divert", self.divert, _DIVERT_S),
+            Duty("bound_waits", self.bound_waits, _EXPIRE_S),
+            Duty("settle_stashed", self.settle_stashed, _STASH_S),
+            Duty("retain", self.retain, _RETAIN_S),
+            Duty("audit", self.audit, _AUDIT_AGE_S),
+            Duty("poll_iteration", self._poll_iteration, 1.0),
+            *self._beside,
         ]
         logger.info("steward.started", extra={"steward": self.name})
         try:
             await asyncio.gather(
                 *(
                     forever(
-                        duty,
-                        event=f"steward.{duty.__name__.strip('_')}_failed",
+                        duty.turn,
+                        event=f"steward.{duty.name}_failed",
                         logger=logger,
-                        every_s=every_s,
+                        every_s=duty.every_s,
                     )
-                    for duty, every_s in duties
+                    for duty in duties
                 )
             )
         finally:
