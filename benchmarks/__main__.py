@@ -15,7 +15,10 @@ import uvloop
 
 from benchmarks import (
     arq,
+    awaits,
+    backfill,
     claims,
+    console,
     depth,
     fairness,
     gateway,
@@ -41,8 +44,11 @@ BENCHES = {
     "arq": arq.measure,
     "sparse": sparse.measure,
     "submit": submit.measure,
+    "awaits": awaits.measure,
+    "backfill": backfill.measure,
     "gateway": gateway.measure,
     "usage": usage.measure,
+    "console": console.measure,
     "depth": depth.measure,
     "claims": claims.measure,
     "fairness": fairness.measure,

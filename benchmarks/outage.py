@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from benchmarks.figures import Figure
 from benchmarks.stand import WORKSPACE, Control, Stand
 from penstock_client import Generate
-from penstock_client.client import Handle
+from penstock_client.handle import Handle
 from penstock_worker.steering import START_CALLS
 
 FIRST, SECOND = "openai", "anthropic"

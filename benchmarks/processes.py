@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import uvloop
@@ -93,6 +94,13 @@ def _arq(options: dict[str, Any]) -> None:
     uvloop.run(run())
 
 
+def _awaits(options: dict[str, Any]) -> None:
+    from benchmarks.awaits import await_all
+
+    job_ids = Path(options["path"]).read_text().split("\n")
+    uvloop.run(await_all(job_ids, options))
+
+
 def _own_cpu_s() -> float:
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
@@ -116,6 +124,7 @@ def main(role: str, options: dict[str, Any]) -> None:
         "steward": _steward,
         "worker": _worker,
         "arq": _arq,
+        "awaits": _awaits,
         "gateway": _gateway,
         "echo": _echo,
     }

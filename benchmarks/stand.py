@@ -12,7 +12,7 @@ import json
 import os
 import socket
 import sys
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -253,6 +253,24 @@ class Stand:
         options = {"redis_url": redis_url, "max_jobs": max_jobs}
         async with self._process("arq", options, self._cores.worker) as process:
             return json.loads(await _line(process))
+
+    @asynccontextmanager
+    async def awaiting(
+        self, path: str, *, ended: str, name: str
+    ) -> AsyncGenerator[Callable[[], Awaitable[bytes]]]:
+        """A process that awaits the jobs of a file; gives the lines that it prints.
+
+        `ended` is a job that has ended, `name` that of its connections to Redis.
+        """
+        url = self.settings.require_redis()
+        named = f"{url}{'&' if '?' in url else '?'}client_name={name}"
+        options = {
+            "path": path,
+            "ended": ended,
+            "settings": {**self._where, "redis_url": named},
+        }
+        async with self._process("awaits", options, self._cores.worker) as process:
+            yield lambda: _line(process)
 
     @asynccontextmanager
     async def _process(

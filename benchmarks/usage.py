@@ -1,7 +1,6 @@
 """What usage queries cost over a long history: 1,000,000 calls of 60 days, in one workspace.
 
-The calls are written by two statements of their own, as settled attempts stand in the ledger. Each
-figure is the median of some runs as a caller sees them, beside a count of the same attempts.
+Each figure is the median of some runs as a caller sees them, beside a count of the same attempts.
 """
 
 from __future__ import annotations
@@ -9,72 +8,59 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from statistics import median
 
 import asyncpg
 
 from benchmarks.figures import Figure
+from benchmarks.history import CALLS, DAYS, WORKSPACE, history
 from benchmarks.stand import Stand
 from penstock_client import Penstock
 from penstock_client.usage import UsageReports
 
-_CALLS, _DAYS = 1_000_000, 60
-_WORKSPACE = "bench-usage"
 _ROUNDS = 7
 _GOAL_MS = 200
-_TABLES = ("jobs", "attempts", "usage_hours")
-_HERE = Path(__file__).parent
 
 
 async def measure(stand: Stand, *, full: bool) -> list[Figure]:
     """Milliseconds of the typical queries, with two more of what exports cost."""
-    connection = await asyncpg.connect(stand.settings.require_database())
-    try:
-        async with stand.client() as penstock:
-            await penstock.workspaces.create(_WORKSPACE, monthly_tokens=None)
-            await _fill(connection)
-            figures = [await _counted(connection), await _size(connection)]
-            figures += [
-                await _timed(f"{name}, of {_CALLS:,} calls", query, goal=_GOAL_MS)
-                for name, query in _queries(penstock.usage).items()
-            ]
-            if full:
-                figures.append(await _exported(penstock))
-            return figures
-    finally:
-        await _clear(connection)
-        await connection.close()
+    async with history(stand) as connection, stand.client() as penstock:
+        figures = [await _counted(connection), await _size(connection)]
+        figures += [
+            await _timed(f"{name}, of {CALLS:,} calls", query, goal=_GOAL_MS)
+            for name, query in _queries(penstock.usage).items()
+        ]
+        if full:
+            figures.append(await _exported(penstock))
+        return figures
 
 
 def _queries(usage: UsageReports) -> dict[str, Callable[[], Awaitable[object]]]:
     now = datetime.now(UTC)
-    month, all_of_it = now - timedelta(days=30), now - timedelta(days=_DAYS)
+    month, all_of_it = now - timedelta(days=30), now - timedelta(days=DAYS)
     rare = {"skill": "skill-7", "status": "error"}
     return {
-        "this month": lambda: usage.month(_WORKSPACE),
-        "30 days by day": lambda: usage.summary(_WORKSPACE, month, by=("day",)),
-        "30 days by skill": lambda: usage.summary(_WORKSPACE, month, by=("skill",)),
+        "this month": lambda: usage.month(WORKSPACE),
+        "30 days by day": lambda: usage.summary(WORKSPACE, month, by=("day",)),
+        "30 days by skill": lambda: usage.summary(WORKSPACE, month, by=("skill",)),
         "30 days by provider and model": lambda: usage.summary(
-            _WORKSPACE, month, by=("provider", "model")
+            WORKSPACE, month, by=("provider", "model")
         ),
         "60 days by day and skill": lambda: usage.summary(
-            _WORKSPACE, all_of_it, by=("day", "skill")
+            WORKSPACE, all_of_it, by=("day", "skill")
         ),
         "60 days of all workspaces by day": lambda: usage.summary(None, all_of_it, by=("day",)),
-        "page of calls": lambda: usage.attempts(_WORKSPACE),
+        "page of calls": lambda: usage.attempts(WORKSPACE),
         "page of calls, 40 days back": lambda: usage.attempts(
-            _WORKSPACE, until=now - timedelta(days=40)
+            WORKSPACE, until=now - timedelta(days=40)
         ),
-        "page of calls of one skill": lambda: usage.attempts(
-            _WORKSPACE, where={"skill": "skill-7"}
-        ),
-        "page of failed calls of one skill": lambda: usage.attempts(_WORKSPACE, where=rare),
+        "page of calls of one skill": lambda: usage.attempts(WORKSPACE, where={"skill": "skill-7"}),
+        "page of failed calls of one skill": lambda: usage.attempts(WORKSPACE, where=rare),
         "page of calls of a skill that never ran": lambda: usage.attempts(
-            _WORKSPACE, where={"skill": "nothing"}
+            WORKSPACE, where={"skill": "nothing"}
         ),
         "page of calls of one session": lambda: usage.attempts(
-            _WORKSPACE, where={"session": "session-9000"}
+            WORKSPACE, where={"session": "session-9000"}
         ),
     }
 
@@ -94,40 +80,21 @@ async def _timed(
 async def _counted(connection: asyncpg.Connection) -> Figure:
     text = "select count(*) from penstock.attempts where workspace = $1"
     return await _timed(
-        f"select count(*) of the {_CALLS:,} attempts",
-        lambda: connection.fetchval(text, _WORKSPACE),
+        f"select count(*) of the {CALLS:,} attempts",
+        lambda: connection.fetchval(text, WORKSPACE),
     )
 
 
 async def _size(connection: asyncpg.Connection) -> Figure:
     hours = await connection.fetchval(
-        "select count(*) from penstock.usage_hours where workspace = $1", _WORKSPACE
+        "select count(*) from penstock.usage_hours where workspace = $1", WORKSPACE
     )
     return Figure(bench="usage", name="rows that sum them up by the hour", value=hours, unit="rows")
 
 
 async def _exported(penstock: Penstock) -> Figure:
     began, calls = time.perf_counter(), 0
-    async for _ in penstock.usage.export_calls(_WORKSPACE):
+    async for _ in penstock.usage.export_calls(WORKSPACE):
         calls += 1
     rate = calls / (time.perf_counter() - began)
     return Figure(bench="usage", name="calls exported", value=rate, unit="/s")
-
-
-async def _fill(connection: asyncpg.Connection) -> None:
-    weeks = _DAYS // 7 + 3
-    since = datetime.now(UTC) - timedelta(days=_DAYS)
-    await connection.fetchval("select penstock.ensure_partitions($1, $2)", since, weeks)
-    fill = (_HERE / "usage_ledger.sql").read_text("utf-8")
-    await connection.execute(fill, _CALLS, _WORKSPACE, _DAYS, timeout=600)
-    sum_up = (_HERE / "usage_hours.sql").read_text("utf-8")
-    await connection.execute(sum_up, _WORKSPACE, timeout=600)
-    for table in _TABLES:
-        await connection.execute(f"vacuum analyze penstock.{table}", timeout=600)
-
-
-async def _clear(connection: asyncpg.Connection) -> None:
-    await connection.execute(
-        "truncate penstock.jobs, penstock.payloads, penstock.answers, penstock.attempts, "
-        "penstock.submissions, penstock.usage_hours"
-    )

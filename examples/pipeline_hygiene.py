@@ -1,33 +1,46 @@
 """The skill `pipeline-hygiene`: steps say what they need of a model, the workspace says which one.
 
-Its steps find deals that have gone quiet (compute, no model), read their notes (extract), judge
-them (reason) and write to their owner (generate). Run it against `penstock up` and what it prints.
-To have OpenAI do the reasoning, with a key of the workspace's own, nothing here changes:
+Its steps find deals that have gone quiet (compute, no model), read the notes of each (extract, a
+fan-out), judge them (reason) and write to their owner (generate). Against `penstock up`, with what
+that prints:
+
+    penstock worker --compute examples.pipeline_hygiene    # in another terminal
+    python examples/pipeline_hygiene.py
+
+`examples/pipeline_hygiene.yaml` declares the same for `penstock runs start`. To have OpenAI do the
+reasoning, with a key of the workspace's own, nothing here changes:
 
     penstock keys set demo openai
     penstock workspace route demo reason openai/gpt-4o
 """
 
 import asyncio
-from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
+from typing import Any
 
 from pydantic import BaseModel
 
-from penstock_client import Extract, Generate, Penstock, Reason, Result
+from penstock_client import ComputeStep, LLMStep, Penstock, RunResult, Skill, compute
 
 SKILL = "pipeline-hygiene"
-QUIET_DAYS = 14
 
 
-@dataclass(frozen=True)
-class Deal:
+class Deal(BaseModel):
     """A deal as a CRM has it."""
 
     name: str
     value_usd: int
     last_contact: date
     notes: str
+
+
+class Inputs(BaseModel):
+    """What a run of the skill is given."""
+
+    deals: list[Deal]
+    today: date
+    quiet_days: int = 14
 
 
 class Agreed(BaseModel):
@@ -37,50 +50,113 @@ class Agreed(BaseModel):
     next_step: str
 
 
+@compute
+def quiet_deals(deals: list[Deal], today: date, quiet_days: int) -> list[dict[str, Any]]:
+    """The deals that nobody has talked about for longer than `quiet_days`."""
+    return [
+        {**deal.model_dump(mode="json"), "quiet_days": days}
+        for deal in deals
+        if (days := (today - deal.last_contact).days) > quiet_days
+    ]
+
+
+@compute
+def report(deals: list[dict[str, Any]], read: list[Agreed | None]) -> dict[str, Any]:
+    """A line for each deal with what its notes say, and what they are worth together."""
+    lines = [
+        f"{deal['name']} (${deal['value_usd']:,}), quiet for {deal['quiet_days']} days: "
+        + (f"{agreed.contact}: {agreed.next_step}" if agreed else "its notes could not be read")
+        for deal, agreed in zip(deals, read, strict=True)
+    ]
+    worth = sum(Decimal(deal["value_usd"]) for deal in deals)
+    return {"facts": "\n".join(lines), "deals": len(deals), "worth_usd": int(worth)}
+
+
+HYGIENE = Skill(
+    name=SKILL,
+    description="Find deals that have gone quiet, judge them, and write to their owner.",
+    inputs=Inputs,
+    steps=(
+        ComputeStep(
+            name="find",
+            function="examples.pipeline_hygiene:quiet_deals",
+            arguments={
+                "deals": "{inputs.deals}",
+                "today": "{inputs.today}",
+                "quiet_days": "{inputs.quiet_days}",
+            },
+        ),
+        LLMStep(
+            name="read-notes",
+            type="extract",
+            for_each="{find.output}",
+            text="{item.name}: {item.notes}",
+            schema=Agreed,
+            on_failure="continue",
+        ),
+        ComputeStep(
+            name="report",
+            function="examples.pipeline_hygiene:report",
+            arguments={"deals": "{find.output}", "read": "{read-notes.output}"},
+        ),
+        LLMStep(
+            name="judge",
+            type="reason",
+            prompt="Which of these deals is most at risk, and why?\n{report.output.facts}",
+        ),
+        LLMStep(
+            name="write",
+            type="generate",
+            prompt="Write three sentences to the owner of these deals.\n"
+            "{report.output.facts}\n{judge.text}",
+        ),
+    ),
+    output={
+        "letter": "{write.text}",
+        "deals": "{report.output.deals}",
+        "worth_usd": "{report.output.worth_usd}",
+    },
+)
+
 DEALS = (
-    Deal("Acme renewal", 40_000, date(2026, 10, 2), "Maria asked for a new quote. We owe her one."),
-    Deal("Bolt pilot", 12_000, date(2026, 10, 20), "Jonas waits for legal to sign the contract."),
-    Deal("Crest upgrade", 7_500, date(2026, 11, 18), "Demo went well, Lee decides on Friday."),
+    Deal(
+        name="Acme renewal",
+        value_usd=40_000,
+        last_contact=date(2026, 10, 2),
+        notes="Maria asked for a new quote. We owe her one.",
+    ),
+    Deal(
+        name="Bolt pilot",
+        value_usd=12_000,
+        last_contact=date(2026, 10, 20),
+        notes="Jonas waits for legal to sign the contract.",
+    ),
+    Deal(
+        name="Crest upgrade",
+        value_usd=7_500,
+        last_contact=date(2026, 11, 18),
+        notes="Demo went well, Lee decides on Friday.",
+    ),
 )
 
 
 async def pipeline_hygiene(
     penstock: Penstock, workspace: str, deals: tuple[Deal, ...], *, today: date
-) -> dict[str, Result]:
-    """Run the skill; gives the results of its steps that asked a model, by their names."""
-    tags = {"workspace": workspace, "skill": SKILL}
-    quiet = [deal for deal in deals if (today - deal.last_contact).days > QUIET_DAYS]  # compute
-    notes = "\n".join(f"{deal.name}: {deal.notes}" for deal in quiet)
-
-    schema = {
-        "type": "object",
-        "properties": {deal.name: Agreed.model_json_schema() for deal in quiet},
-        "required": [deal.name for deal in quiet],
-    }
-    extract = Extract(**tags, step="read-notes", text=notes, schema=schema)
-    read = await penstock.call(extract, timeout_s=60)
-
-    facts = "\n".join(
-        f"{deal.name} (${deal.value_usd:,}), quiet since {deal.last_contact}: "
-        f"{read.output[deal.name]}"
-        for deal in quiet
-    )
-    question = f"Which of these deals is most at risk, and why?\n{facts}"
-    judged = await penstock.call(Reason(**tags, step="judge", prompt=question), timeout_s=60)
-
-    prompt = f"Write three sentences to the owner of these deals.\n{facts}\n{judged.text}"
-    written = await penstock.call(Generate(**tags, step="write", prompt=prompt), timeout_s=60)
-    return {"read-notes": read, "judge": judged, "write": written}
+) -> RunResult:
+    """Run the skill; from its start on it needs this process no more."""
+    inputs = Inputs(deals=list(deals), today=today)
+    return await penstock.run(HYGIENE, workspace=workspace, inputs=inputs, timeout_s=60)
 
 
 async def main() -> None:
     """Settings come from PENSTOCK_REDIS_URL and PENSTOCK_DATABASE_URL."""
     async with Penstock.connect() as penstock:
-        results = await pipeline_hygiene(penstock, "demo", DEALS, today=date(2026, 11, 21))
-        for step, result in results.items():
-            simulated = " (simulated)" if result.simulated else ""
-            print(f"{step}: {result.provider}/{result.model}{simulated}")
-        print(results["write"].text)
+        run = await pipeline_hygiene(penstock, "demo", DEALS, today=date(2026, 11, 21))
+        for step in ("read-notes", "judge", "write"):
+            for item in await penstock.runs.items(run.run_id, step):
+                simulated = " (simulated)" if item.simulated else ""
+                print(f"{step}: {item.provider}/{item.model}{simulated}")
+        print(run.output["letter"])
         for row in await penstock.usage.summary("demo", by=("skill",), where={"skill": SKILL}):
             used = row.input_tokens + row.output_tokens
             print(f"{row.group['skill']}: {row.calls} calls, {used} tokens, ${row.cost_usd}")

@@ -69,11 +69,13 @@ async def empty(settings: Settings) -> Settings:
     """Settings of a stack whose tables and index have just been emptied."""
     connection = await asyncpg.connect(settings.require_database())
     await connection.execute(
-        "truncate penstock.jobs, penstock.news, penstock.payloads, penstock.answers, "
-        "penstock.attempts, penstock.submissions, penstock.llm_configs, penstock.llm_configurations, "
-        "penstock.provider_keys, penstock.sealing_keys, penstock.api_tokens, "
-        "penstock.usage_hours, penstock.retention, penstock.workspaces, "
-        "penstock.limits, penstock.pauses"
+        "truncate penstock.backfill_rows, penstock.backfill_again, penstock.backfill_calls, "
+        "penstock.backfills, penstock.deliveries, penstock.webhook_secrets, penstock.run_items, "
+        "penstock.run_steps, penstock.runs, penstock.skills, penstock.skill_definitions, "
+        "penstock.jobs, penstock.news, penstock.payloads, penstock.answers, penstock.attempts, "
+        "penstock.submissions, penstock.llm_configs, penstock.llm_configurations, "
+        "penstock.provider_keys, penstock.sealing_keys, penstock.api_tokens, penstock.usage_hours, "
+        "penstock.retention, penstock.workspaces, penstock.limits, penstock.pauses"
     )
     await connection.close()
     redis = redis_pool(settings)

@@ -21,9 +21,12 @@ async def forever(
 ) -> None:
     """Run `turn` until cancelled, `every_s` apart; a server that is away costs a short pause.
 
-    `event` names the loop in logs. `on_failure` is called after each turn that failed.
+    `event` names the loop in logs. `on_failure` is called after each turn that failed. A cancelled
+    loop ends even where what it runs turned the cancellation into an error of its own, as clients
+    of servers do that were just being answered.
     """
-    while True:
+    task = asyncio.current_task()
+    while task is None or not task.cancelling():
         try:
             await turn()
         except AWAY as error:
@@ -38,3 +41,4 @@ async def forever(
         if on_failure is not None:
             on_failure()
         await asyncio.sleep(max(_PAUSE_S, every_s))
+    raise asyncio.CancelledError

@@ -73,6 +73,15 @@ async def cancel(ledger: Ledger, redis: ArqRedis, job_ids: Sequence[UUID]) -> di
     return states
 
 
+async def cancel_waiting(ledger: Ledger, redis: ArqRedis, job_ids: Sequence[UUID]) -> None:
+    """Cancel those of these jobs that no worker runs; the others go on. Idempotent.
+
+    Raises Unavailable when Postgres stays away.
+    """
+    for first in range(0, len(job_ids), _CHUNK):
+        await _end(ledger, redis, job_ids[first : first + _CHUNK], running=False)
+
+
 async def _cancel_one(ledger: Ledger, redis: ArqRedis, job_id: UUID) -> JobState:
     """Cancel a job that runs, or that somebody was changing."""
     try:

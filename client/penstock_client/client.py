@@ -7,265 +7,157 @@ succeeds: the steward indexes the job as soon as Redis is back.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
 from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, Self
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self, overload
 from uuid import UUID
 
-from pydantic import BaseModel
-
-from penstock_client.background import forever
-from penstock_client.broker import Broker
+from penstock_client.backfill.service import Backfills
 from penstock_client.cancelling import cancel
-from penstock_client.catalogue import (
-    REFRESH_S,
-    ConfigurationFile,
-    catalog_in_force,
-    read_configuration,
-    under_file,
-)
-from penstock_client.connections import (
-    POSTGRES_AWAY,
-    REDIS_AWAY,
-    check_redis,
-    close_redis,
-    redis_pool,
-)
+from penstock_client.catalogue import read_configuration
+from penstock_client.connected import Connected
 from penstock_client.explaining import JobExplanation
-from penstock_client.key_trial import KeyTrial
-from penstock_client.ledger import CacheUse, JobRow, Ledger, NewJob
-from penstock_client.mapping import Mapping
-from penstock_client.metering import Metering
-from penstock_client.operations import Operations
+from penstock_client.handle import Handle
+from penstock_client.ledger import CacheUse, JobRow, NewJob
+from penstock_client.mapping import Errors, Mapping
+from penstock_client.pipelines.runs import Runs
+from penstock_client.pipelines.skill import Skill
+from penstock_client.pipelines.skills import Skills
 from penstock_client.placing import place
-from penstock_client.presence import Presence
+from penstock_client.progress import Counting, OnProgress
 from penstock_client.prompt_cache import priced
-from penstock_client.provider_keys import WorkspaceKeys
-from penstock_client.reading_along import read_deltas
+from penstock_client.reading_along import known_position, read_deltas
 from penstock_client.requeueing import EndedJobs, find_ended, requeue
 from penstock_client.routing import AnyJob
 from penstock_client.settings import Settings
-from penstock_client.tokens import Tokens
+from penstock_client.sync import SyncPenstock
 from penstock_client.tracing import submitting
-from penstock_client.usage import UsageReports
-from penstock_client.waiting import Waiter, decode_result
-from penstock_client.workspaces import Workspaces, announcer
-from penstock_schemas.catalog import catalog
+from penstock_client.waiting import decode_result
+from penstock_client.webhooks.addresses import check_webhook
 from penstock_schemas.deltas import Delta
-from penstock_schemas.errors import InvalidJob, JobFailed, ResultTimeout
+from penstock_schemas.errors import InvalidJob, JobFailed
 from penstock_schemas.ids import JobId, parse_job_id
 from penstock_schemas.jobs import Embed
 from penstock_schemas.results import Result
+from penstock_schemas.runs import RunResult
 from penstock_schemas.status import JobState
 
-logger = logging.getLogger("penstock.client")
+if TYPE_CHECKING:
+    from penstock_client.remote.client import RemotePenstock
 
-_NOT_ENTERED = "use Penstock as `async with Penstock.connect() as penstock`"
 #: Jobs recorded in one statement; more are recorded in several.
 SUBMIT_CHUNK = 10_000
-#: Connections for reading streamed answers, apart from others': each waits for the next piece.
-READERS = 128
 
 
-@dataclass(frozen=True, slots=True)
-class Handle:
-    """A submitted job: its ID is enough to await it from any other process.
-
-    `provider` is where it was placed, None for a job that an earlier submit placed.
-    """
-
-    job_id: JobId
-    workspace: str
-    provider: str | None
-    output_type: type[BaseModel] | None
-    _penstock: Penstock
-
-    async def result(self, *, timeout_s: float | None = None) -> Result:
-        """The result, whatever it is; raises ResultTimeout. The job goes on after a timeout."""
-        body = await self._penstock.await_body(self.job_id, self.provider, timeout_s)
-        return decode_result(body, self.output_type)
-
-    async def cancel(self) -> JobState:
-        """Cancel the job; see `Penstock.cancel`."""
-        return await self._penstock.cancel(self.job_id)
-
-    def stream(self) -> AsyncIterator[Delta]:
-        """The pieces of the answer to a job with `stream`, from the first on, as they come.
-
-        Ends when the job has its result, which `result()` then gives at once. A piece with
-        `restarted` voids what came before it: an attempt failed and another began. Any number of
-        processes may read along.
-        """
-        return self._penstock.stream(self.job_id)
-
-
-class Penstock:
+class Penstock(Connected):
     """A producer's connection to Penstock.
 
     Use it as `async with Penstock.connect() as penstock`. Safe to share between tasks of one
     event loop. Raises Unavailable or ConfigurationError on entry, naming the variable.
     """
 
-    def __init__(self, settings: Settings, *, file: ConfigurationFile | None = None) -> None:
-        self.settings = settings
-        self.catalog = under_file(catalog(), file)
-        self._file = file
-        self._ledger: Ledger | None = None
-        self._workspaces: Workspaces | None = None
-        self._indexed: list[UUID] = []
-        self._index_seen = asyncio.Event()
+    @overload
+    @classmethod
+    def connect(
+        cls, url: str, *, token: str | None = None, settings: Settings | None = None
+    ) -> RemotePenstock: ...
 
+    @overload
     @classmethod
     def connect(
         cls,
+        url: None = None,
         *,
         redis_url: str | None = None,
         database_url: str | None = None,
         settings: Settings | None = None,
-    ) -> Self:
+    ) -> Self: ...
+
+    @classmethod
+    def connect(
+        cls,
+        url: str | None = None,
+        *,
+        token: str | None = None,
+        redis_url: str | None = None,
+        database_url: str | None = None,
+        settings: Settings | None = None,
+    ) -> Any:
         """Prepare a connection from `PENSTOCK_*` settings; what is given here goes first.
 
-        Reads the configuration file; raises ConfigurationError that names what is wrong in it.
+        With the `url` of a gateway it is a `RemotePenstock`, as it is with `PENSTOCK_URL` where
+        neither Redis nor Postgres is named. Reads the configuration file; raises ConfigurationError
+        that names what is wrong in it, or the setting that lacks.
         """
         settings = settings or Settings.load()
         given = {"redis_url": redis_url, "database_url": database_url}
-        changes = {name: url for name, url in given.items() if url is not None}
+        changes = {name: value for name, value in given.items() if value is not None}
         settings = settings.model_copy(update=changes)
+        gateway = url or (settings.url if settings.is_remote else None)
+        if gateway is not None:
+            from penstock_client.remote.client import RemotePenstock
+
+            return RemotePenstock(gateway, token or settings.token, settings=settings)
         return cls(settings, file=read_configuration(settings))
 
-    async def __aenter__(self) -> Self:
-        self.settings.require_database()
-        self._redis = redis_pool(self.settings)
-        self._reading = redis_pool(self.settings, max_connections=READERS)
-        try:
-            await check_redis(self._redis)
-            self._ledger = await Ledger.connect(self.settings)
-            await self.refresh_catalog()
-        except BaseException:
-            if self._ledger is not None:
-                await self._ledger.close()
-            await close_redis(self._redis)
-            raise
-        self._broker = Broker(self._redis)
-        announce = announcer(self._redis, lambda: self.catalog)
-        self._workspaces = Workspaces(self.ledger, lambda: self.catalog, on_changed=announce)
-        self._presence = Presence(
-            self._redis, lambda: [provider.name for provider in self.catalog.providers]
-        )
-        self._waiter = Waiter(self._redis, self.ledger, on_changed=self._workspaces.forget)
-        await self._waiter.start()
-        marking = forever(
-            self._mark_indexed, event="submit.mark_failed", logger=logger, every_s=0.05
-        )
-        self._marker = asyncio.create_task(marking, name="penstock-mark")
-        refreshing = forever(self._refresh_later, event="catalogue.refresh_failed", logger=logger)
-        self._refresher = asyncio.create_task(refreshing, name="penstock-catalogue")
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        for task in (self._marker, self._refresher):
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-        await self._presence.close()
-        await self._waiter.close()
-        with contextlib.suppress(*POSTGRES_AWAY):
-            await self._mark_now()
-        await self.ledger.close()
-        await close_redis(self._reading)
-        await close_redis(self._redis)
+    def sync(self) -> SyncPenstock[Self]:
+        """The same for callers without an event loop: `with Penstock.connect().sync() as p`."""
+        return SyncPenstock(self)
 
     @property
-    def ledger(self) -> Ledger:
-        """The record behind this connection."""
-        if self._ledger is None:
-            raise RuntimeError(_NOT_ENTERED)
-        return self._ledger
+    def skills(self) -> Skills:
+        """The skills that workspaces have by name: put, list, look up, remove."""
+        return Skills(self)
+
+    @cached_property
+    def runs(self) -> Runs:
+        """Runs of skills: start, await, look up, list, cancel, resume."""
+        return Runs(self)
 
     @property
-    def workspaces(self) -> Workspaces:
-        """Look up, list, create and change workspaces and their configurations."""
-        if self._workspaces is None:
-            raise RuntimeError(_NOT_ENTERED)
-        return self._workspaces
+    def backfills(self) -> Backfills:
+        """Backfills: start, follow, steer, read what they gave."""
+        return Backfills(self)
 
-    @property
-    def tokens(self) -> Tokens:
-        """Who may use the HTTP API: make, list, revoke and check tokens."""
-        return Tokens(self.ledger)
-
-    @property
-    def usage(self) -> UsageReports:
-        """What was called, used and spent."""
-        return UsageReports(self.ledger)
-
-    @property
-    def operations(self) -> Operations:
-        """What operators see and steer: providers, breakers, credentials."""
-        return Operations(self.ledger, self._redis, self.catalog)
-
-    @property
-    def keys(self) -> WorkspaceKeys:
-        """Workspaces' own keys for providers: set, test, list and remove them."""
-        trial = KeyTrial(
-            self.catalog,
-            record=lambda jobs: self._record(jobs, None),
-            await_body=self.await_body,
-            explain=self.operations.explain,
-        )
-        return WorkspaceKeys(
-            self.ledger,
-            self.operations,
-            self.catalog,
-            check_workspace=self.workspaces.get,
-            changed=self.workspaces.changed,
-            test=trial,
-            pinned=self.settings.public_key,
-        )
-
-    def metering(self) -> Metering:
-        """Readings of queues, limits, breakers and totals of usage, for metrics."""
-        return Metering(self.ledger, self._redis, lambda: self.catalog)
-
-    async def refresh_catalog(self) -> None:
-        """Take up now what has changed in the catalogue's tables; else within five minutes.
-
-        Raises Unavailable, or ConfigurationError where they lack or do not go with the file; the
-        catalogue then stays as it was.
-        """
-        found = await catalog_in_force(self.ledger, self._file)
-        if found != self.catalog:  # what is remembered of the very object stays good
-            self.catalog = found
+    async def run(self, skill: Skill | str, *, workspace: str, **given: Any) -> RunResult:
+        """Start a run of a skill and await its end; see `Runs.run`. Raises RunFailed."""
+        return await self.runs.run(skill, workspace=workspace, **given)
 
     async def submit(self, job: AnyJob, *, connection: Any = None) -> Handle:
         """Record and enqueue one job; see `submit_many`."""
         return (await self.submit_many([job], connection=connection))[0]
 
     @submitting
-    async def submit_many(self, jobs: Sequence[AnyJob], *, connection: Any = None) -> list[Handle]:
+    async def submit_many(
+        self,
+        jobs: Sequence[AnyJob],
+        *,
+        connection: Any = None,
+        on_progress: OnProgress | None = None,
+    ) -> list[Handle]:
         """Record and enqueue jobs; handles come in the jobs' order.
 
         Each 10,000 are one statement: all of them are recorded or none. A job whose idempotency
         key the workspace has used gives the first job's handle. With `connection` (asyncpg, on
         the same database) the jobs are part of the caller's transaction and start after its
-        commit. More than 500 jobs run in the bulk lane, but for those that name one. Raises
-        UnknownWorkspace, UnknownModel, UnknownProvider, Unavailable, and InvalidJob for a job that
-        none of its models can do.
+        commit. More than 500 jobs run in the bulk lane, but for those that name one.
+        `on_progress` is told after each statement. Raises UnknownWorkspace, UnknownModel,
+        UnknownProvider, Unavailable, and InvalidJob for a job that none of its models can do.
         """
+        counting = Counting(on_progress)
         placed = [await self._place(job, together=len(jobs)) for job in jobs]
         handles: list[Handle] = []
         for first in range(0, len(placed), SUBMIT_CHUNK):
             chunk = placed[first : first + SUBMIT_CHUNK]
-            earlier = await self._record(chunk, connection)
+            earlier = await self._submits.record(chunk, connection)
             for job, new in zip(jobs[first : first + SUBMIT_CHUNK], chunk, strict=True):
                 first_id = earlier.get(new.job_id)
                 job_id = JobId(str(first_id or new.job_id))
                 provider = None if first_id else new.provider
                 output_type = None if isinstance(job, Embed) else job.output_type
                 handles.append(Handle(job_id, new.workspace, provider, output_type, self))
+            counting.submitted(len(chunk))
         return handles
 
     async def place(self, job: AnyJob, *, together: int = 1) -> NewJob:
@@ -278,7 +170,7 @@ class Penstock:
         With `connection` they are part of the caller's transaction: call `enqueue` after its
         commit, else a steward does it within a second.
         """
-        earlier = await self._record(placed, connection)
+        earlier = await self._submits.record(placed, connection)
         return [JobId(str(earlier.get(new.job_id, new.job_id))) for new in placed]
 
     async def enqueue(
@@ -288,13 +180,7 @@ class Penstock:
 
         `earlier` are those of its jobs that were not recorded, for they had been before.
         """
-        try:
-            await self._broker.push(job for job in placed if job.job_id not in earlier)
-        except REDIS_AWAY as error:  # recorded all the same
-            logger.warning("submit.index_later", extra={"jobs": len(placed), "reason": str(error)})
-        else:
-            self._indexed.append(min(job.job_id for job in placed))
-            self._index_seen.set()
+        await self._submits.enqueue(placed, earlier)
 
     async def call(self, job: AnyJob, *, timeout_s: float | None = None) -> Result:
         """Submit a job and await its answer; raises JobFailed when it has none."""
@@ -310,32 +196,53 @@ class Penstock:
         body = await self.await_body(known, None, timeout_s)
         return decode_result(body, None)
 
-    async def stream(self, job_id: str) -> AsyncIterator[Delta]:
-        """The pieces of a job's streamed answer, from the first on; see `Handle.stream`.
+    async def stream(self, job_id: str, *, after: str | None = None) -> AsyncIterator[Delta]:
+        """The pieces of a job's streamed answer, as they come; ends when the job has its result.
 
-        Raises UnknownJob.
+        From the first piece on, or from the one after the `position` that a Delta had, in this
+        process or any other: each reader gets every piece once and in order. A lost connection to
+        Redis is made again. `Delta` says how restarts and lost pieces show. Pieces can be read for
+        an hour after the last of them; later there are none, and only the result is left. Raises
+        UnknownJob, and InvalidJob for an `after` that is no position.
         """
-        known = _known_id(job_id)
+        known, position = _known_id(job_id), known_position(after)
         ended = asyncio.ensure_future(self.await_body(known, None, None))
         try:
-            async for delta in read_deltas(self._reading, self.ledger, known, ended):
+            async for delta in read_deltas(self._reading, known, ended, after=position):
                 yield delta
         finally:
             ended.cancel()
             await asyncio.gather(ended, return_exceptions=True)
 
     async def map(
-        self, jobs: Iterable[AnyJob] | AsyncIterable[AnyJob], *, window: int = 500
+        self,
+        jobs: Iterable[AnyJob] | AsyncIterable[AnyJob],
+        *,
+        window: int = 500,
+        ordered: bool = False,
+        errors: Errors = "return",
+        on_progress: OnProgress | None = None,
     ) -> AsyncIterator[Result]:
         """Run any number of jobs with at most `window` under way; results as they complete.
 
-        Memory stays bounded by the window. A failed job is a result like any other. A job is
-        submitted as soon as the source gives it, with those that came with it. Raises the first
-        error of the source or of a submit.
+        With `ordered` they come in the source's order; those that have to wait for their turn
+        count in the window, so memory stays bounded by it either way. A job is submitted as soon
+        as the source gives it, with those that came with it. `on_progress` is told of each submit
+        and each end.
+
+        A failed job is a result like any other; with `errors="raise"` it raises JobFailed when its
+        turn comes. The first error of the source or of a submit is raised. What is under way then
+        goes on, as it does when the caller stops reading; with `errors="raise"` it is cancelled,
+        but for jobs that an earlier submit placed.
         """
-        if window < 1:
-            raise InvalidJob("window: must be at least 1", field="window")
-        async with Mapping(self.submit_many, window=window) as mapping:
+        async with Mapping(
+            self.submit_many,
+            cancel_many=self.cancel_many,
+            window=window,
+            ordered=ordered,
+            errors=errors,
+            on_progress=on_progress,
+        ) as mapping:
             async for result in mapping.run(jobs):
                 yield result
 
@@ -420,47 +327,13 @@ class Penstock:
         """
         return await self._presence.alive()
 
-    async def await_body(
-        self, job_id: JobId, provider: str | None, timeout_s: float | None
-    ) -> bytes:
-        """The encoded result of a job; raises UnknownJob, ResultTimeout."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                return await self._waiter.body_of(job_id, provider)
-        except TimeoutError:
-            raise ResultTimeout(job_id, timeout_s or 0) from None
-
     async def _place(self, job: AnyJob, *, together: int) -> NewJob:
+        if job.webhook is not None:
+            check_webhook(job.webhook, private=self.settings.webhook_private)
         config = await self.workspaces.get(job.workspace)
         wanted = job.strategy or self.catalog.defaults.strategy
         alive = await self._presence.alive() if wanted else None
         return place(job, config, self.catalog, alive=alive, together=together)
-
-    async def _record(self, jobs: Sequence[NewJob], connection: Any) -> dict[UUID, UUID]:
-        for workspace in {job.workspace for job in jobs}:
-            await self._waiter.listen_to(workspace)
-        if connection is not None:
-            return await self.ledger.submit(
-                jobs, connection=connection, index_after=timedelta(seconds=0)
-            )
-        earlier = await self.ledger.submit(jobs)
-        await self.enqueue(jobs, earlier)
-        return earlier
-
-    async def _refresh_later(self) -> None:
-        await asyncio.sleep(REFRESH_S)
-        await self.refresh_catalog()
-
-    async def _mark_indexed(self) -> None:
-        """Tell the record, off the submit's path, which submits the steward may forget."""
-        await self._index_seen.wait()
-        self._index_seen.clear()
-        await self._mark_now()
-
-    async def _mark_now(self) -> None:
-        done, self._indexed = self._indexed, []
-        if done:
-            await self.ledger.mark_indexed(done)
 
 
 def _known_id(text: str) -> JobId:

@@ -11,6 +11,7 @@ from uuid import UUID
 from penstock_client.ledger import Ledger
 from penstock_schemas.errors import InvalidJob, UnknownJob
 from penstock_schemas.ids import JobId, WorkspaceId
+from penstock_schemas.jobs import Envelope
 from penstock_schemas.status import JobState, Lane
 from penstock_schemas.unkept import unkept
 
@@ -30,7 +31,10 @@ JOB_FILTERS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSeen:
-    """A job, wherever it stands; `lane` and `state` by their public names."""
+    """A job, wherever it stands; `lane` and `status` by their public names.
+
+    `trace` is the W3C traceparent of its submit, where there was one and it was asked for.
+    """
 
     job_id: JobId
     workspace: WorkspaceId
@@ -52,6 +56,7 @@ class JobSeen:
     agent: str | None
     task_type: str | None
     session_key: str | None
+    trace: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +75,22 @@ async def read_job(ledger: Ledger, job_id: JobId) -> JobFound:
     fields: dict[str, Any] = dict(rows[0].items())
     body: bytes | None = fields.pop("body")
     state = JobState(fields["state"])
-    job = _seen(fields)
+    job = seen_job(fields)
     if body is None and state.is_terminal:
         body = unkept(job_id, job.workspace, state)
     return JobFound(job, body)
+
+
+async def read_request(ledger: Ledger, job_id: JobId) -> Envelope | None:
+    """What a job was asked, and the routes that it got; None where that is not kept, or not there.
+
+    Also None for what a newer version wrote. Raises Unavailable.
+    """
+    rows = await ledger.fetch_safely("job_request", UUID(job_id))
+    try:
+        return Envelope.decode(rows[0]["body"]) if rows else None
+    except ValueError:
+        return None
 
 
 async def find_jobs(
@@ -97,10 +114,10 @@ async def find_jobs(
     if any(value is not None and "\0" in value for value in chosen):
         raise InvalidJob("a value with a NUL character cannot be there")
     rows = await ledger.fetch_safely("find_jobs", workspace, last, limit, state, *chosen)
-    return [_seen(dict(row.items())) for row in rows]
+    return [seen_job(dict(row.items())) for row in rows]
 
 
-def _seen(fields: dict[str, Any]) -> JobSeen:
+def seen_job(fields: dict[str, Any]) -> JobSeen:
     job_id, lane = JobId(str(fields.pop("id"))), Lane(fields.pop("lane")).label
     status = JobState(fields.pop("state")).label
     return JobSeen(job_id=job_id, lane=lane, status=status, **fields)

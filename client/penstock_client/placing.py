@@ -61,5 +61,6 @@ def place(
         session_key=job.session_key,
         task_description=job.task_description,
         trace=current_trace(),
+        webhook=job.webhook,
         body=body,
     )

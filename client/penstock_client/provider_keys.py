@@ -121,7 +121,7 @@ class WorkspaceKeys:
         name = self._catalog.provider(provider).name
         await self._check_workspace(workspace)
         key = checked_key(api_key)
-        public_key = await self._public_key()
+        public_key = await self.public_key()
         sealed = seal(key, public_key, workspace=workspace, provider=name)
         mark = fingerprint(key)
         del key, api_key
@@ -200,8 +200,11 @@ class WorkspaceKeys:
             raise ConfigurationError(f"sealing key: {sealing_key!r} is not known")
         return rows[0]["keys"]
 
-    async def _public_key(self) -> bytes:
-        """The key to seal to: the newest that a worker published, and no other than the pinned."""
+    async def public_key(self) -> bytes:
+        """The key to seal to: the newest that a worker published, and no other than the pinned.
+
+        Raises ConfigurationError where there is none, or another.
+        """
         rows = await self._ledger.fetch_safely("newest_sealing_key")
         if not rows:
             raise ConfigurationError(_NONE_PUBLISHED)

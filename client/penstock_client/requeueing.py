@@ -70,6 +70,11 @@ async def requeue(
     except POSTGRES_AWAY as error:
         detail = str(error) or type(error).__name__
         raise Unavailable("Postgres", detail, variable=DATABASE_VARIABLE) from None
+    return await enqueue_again(ledger, broker, rows)
+
+
+async def enqueue_again(ledger: Ledger, broker: Broker, rows: Sequence[Any]) -> list[StandingJob]:
+    """Index jobs that start again, from the rows of `requeue`, once that is committed."""
     jobs = [standing_job(row) for row in rows]
     try:
         await _forget_results(broker, rows)

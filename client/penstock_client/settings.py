@@ -6,6 +6,7 @@ The environment goes first, then a `.env` file in the working directory.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -15,6 +16,8 @@ from penstock_schemas.errors import ConfigurationError
 REDIS_VARIABLE = "PENSTOCK_REDIS_URL"
 DATABASE_VARIABLE = "PENSTOCK_DATABASE_URL"
 CONFIG_VARIABLE = "PENSTOCK_CONFIG"
+URL_VARIABLE = "PENSTOCK_URL"
+TOKEN_VARIABLE = "PENSTOCK_TOKEN"  # noqa: S105 - the name of the variable
 #: Read from the working directory where `PENSTOCK_CONFIG` names no other file.
 CONFIG_FILE = Path("penstock.toml")
 _REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
@@ -31,7 +34,9 @@ class Settings(BaseSettings):
     `metrics_open` lets anybody read the gateway's. Where `public_key` is set, workspaces' keys are
     sealed to that key of the workers and no other. Stewards drop attempts, prompts and answers of
     jobs that are older than `keep_weeks`; None keeps them. The gateway takes bodies of at most
-    `max_body_bytes`, which have to come within `body_timeout_s`.
+    `max_body_bytes`, which have to come within `body_timeout_s`. Webhooks lead to private addresses
+    only where `webhook_private` is `allow`. `url` and `token` are for producers that reach a
+    gateway and no servers.
     """
 
     model_config = SettingsConfigDict(
@@ -52,6 +57,9 @@ class Settings(BaseSettings):
     body_timeout_s: float = Field(default=60.0, gt=0)
     keep_weeks: int | None = Field(default=None, ge=1, le=5200)
     public_key: str | None = None
+    webhook_private: Literal["refuse", "allow"] = "refuse"
+    url: str | None = None
+    token: str | None = Field(default=None, repr=False)
 
     @classmethod
     def load(cls) -> Settings:
@@ -73,6 +81,11 @@ class Settings(BaseSettings):
         if self.config is not None and self.config != Path():
             return self.config
         return CONFIG_FILE if CONFIG_FILE.is_file() else None
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether there is a gateway to ask, and no server is named."""
+        return bool(self.url) and not (self.redis_url or self.database_url)
 
     def require_redis(self) -> str:
         """The Redis URL; raises ConfigurationError that names the variable."""

@@ -39,14 +39,29 @@ _CONFIRM_S = 1.0
 
 
 class _Awaited:
-    """A pending result, how many tasks await it, and whether all they have is its ID."""
+    """A pending result: who awaits it, mostly one, and whether all they have is its ID."""
 
-    __slots__ = ("by_id", "future", "waiters")
+    __slots__ = ("by_id", "first", "others")
 
-    def __init__(self, *, by_id: bool) -> None:
-        self.future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    def __init__(self, first: asyncio.Future[bytes], *, by_id: bool) -> None:
         self.by_id = by_id
-        self.waiters = 0
+        self.first: asyncio.Future[bytes] | None = first
+        self.others: list[asyncio.Future[bytes]] | None = None
+
+    def add(self, future: asyncio.Future[bytes]) -> None:
+        self.others = [*(self.others or ()), future]
+
+    def remove(self, future: asyncio.Future[bytes]) -> bool:
+        """Whether somebody else still awaits it."""
+        if future is self.first:
+            self.first = None
+        elif self.others is not None:
+            self.others.remove(future)
+        return self.first is not None or bool(self.others)
+
+    def futures(self) -> list[asyncio.Future[bytes]]:
+        first = () if self.first is None else (self.first,)
+        return [future for future in (*first, *(self.others or ())) if not future.done()]
 
 
 class Waiter:
@@ -90,7 +105,8 @@ class Waiter:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for awaited in self._awaited.values():
-            awaited.future.cancel()
+            for future in awaited.futures():
+                future.cancel()
         with contextlib.suppress(*REDIS_AWAY):
             await self._pubsub.aclose()
 
@@ -117,27 +133,27 @@ class Waiter:
 
         Looks once in the cache of `provider`, or in Postgres when none is given.
         """
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         awaited = self._awaited.get(job_id)
         if awaited is None:
-            awaited = self._awaited[job_id] = _Awaited(by_id=provider is None)
-        awaited.waiters += 1
+            awaited = self._awaited[job_id] = _Awaited(future, by_id=provider is None)
+        else:
+            awaited.add(future)
         self._looks[provider].add(job_id)
         self._look_now.set()
         try:
-            return await asyncio.shield(awaited.future)
+            return await future
         finally:
-            awaited.waiters -= 1
-            if awaited.waiters == 0:
+            if not awaited.remove(future):
                 self._awaited.pop(job_id, None)
 
     def _resolve(self, job_id: str, outcome: bytes | PenstockError) -> None:
         awaited = self._awaited.get(job_id)
-        if awaited is None or awaited.future.done():
-            return
-        if isinstance(outcome, bytes):
-            awaited.future.set_result(outcome)
-        else:
-            awaited.future.set_exception(outcome)
+        for future in () if awaited is None else awaited.futures():
+            if isinstance(outcome, bytes):
+                future.set_result(outcome)
+            else:
+                future.set_exception(outcome)
 
     async def _listen(self) -> None:
         """Take one message; the library subscribes again after a lost connection."""

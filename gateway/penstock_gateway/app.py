@@ -22,14 +22,19 @@ from penstock_gateway.connection import Connection
 from penstock_gateway.metrics import metrics_router, readings_of
 from penstock_gateway.openapi import DESCRIPTION, TITLE, describe
 from penstock_gateway.routes import (
+    backfills,
     catalogue,
     config,
     health,
     job,
     jobs,
     keys,
+    many,
     operations,
+    runs,
+    skills,
     usage,
+    webhooks,
     workspaces,
 )
 from penstock_gateway.serving import Serving
@@ -85,13 +90,26 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         body_within_s=bounds.body_timeout_s,
     )
     app.include_router(jobs.router)  # first: nothing is asked as often
+    app.include_router(many.router)
     app.include_router(health.health_router(loaded))
     guards: Sequence[Dependency] = () if bounds.metrics_open else (Depends(Allowed("metrics")),)
     readings = readings_of(lambda: serving.connection.penstock)
     app.include_router(metrics_router(readings, guards=guards))
-    for part in (job, config, keys, usage, catalogue, workspaces, operations):
+    for part in (
+        job,
+        skills,
+        runs,
+        backfills,
+        config,
+        keys,
+        usage,
+        catalogue,
+        workspaces,
+        operations,
+    ):
         app.include_router(part.router)
     app.include_router(config.named)
+    app.include_router(webhooks.router)
     return app
 
 

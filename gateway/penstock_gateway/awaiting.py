@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Annotated, Final
 
-from fastapi import Query, Response
+from fastapi import Query, Request, Response
 from pydantic import BaseModel
 
 from penstock_client import Penstock
@@ -15,6 +15,9 @@ from penstock_schemas.ids import JobId
 
 #: A request waits for a result so long at most, in seconds.
 MOST_WAIT_S: Final = 60
+#: Once the first of several results is there, others are waited for so long for each that is
+#: asked for, in seconds: who awaits many is answered ten times a second, not for each.
+_EACH_S: Final = 0.0001
 
 Wait = Annotated[
     float,
@@ -23,7 +26,7 @@ Wait = Annotated[
 
 
 class Waits:
-    """The requests that wait for a result, so that they end when the process is about to stop."""
+    """The requests that wait for something, so that they end when the process is about to stop."""
 
     def __init__(self) -> None:
         self._open: set[asyncio.Timeout] = set()
@@ -43,6 +46,13 @@ class Waits:
                 yield
             finally:
                 self._open.discard(bound)
+
+    async def pause(self, pause_s: float) -> bool:
+        """Wait so many seconds; False once `stop` is called, and then at once."""
+        with suppress(TimeoutError):
+            async with self.within(pause_s):
+                await asyncio.Event().wait()
+        return not self._stopped
 
     def stop(self) -> None:
         """End all waits, and those to come."""
@@ -66,6 +76,37 @@ async def body_within(
             return await penstock.await_body(job_id, provider, None)
     except TimeoutError:
         return None
+
+
+async def bodies_within(
+    request: Request, job_ids: Sequence[JobId], wait_s: float, *, waits: Waits, penstock: Penstock
+) -> dict[JobId, bytes]:
+    """The encoded results of the first of these jobs to end, and of those that end with it.
+
+    None of them after so many seconds, or once whoever asks has gone. Raises UnknownJob.
+    """
+    awaited = {
+        asyncio.ensure_future(penstock.await_body(job_id, None, None)): job_id for job_id in job_ids
+    }
+    gone = asyncio.ensure_future(_gone(request))
+    try:
+        async with waits.within(wait_s):
+            await asyncio.wait((*awaited, gone), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.sleep(_EACH_S * (len(awaited) - 1))
+    except TimeoutError:
+        pass
+    finally:
+        for task in (*awaited, gone):
+            task.cancel()
+        await asyncio.wait((*awaited, gone))
+    ended = {job_id: task for task, job_id in awaited.items() if not task.cancelled()}
+    return {job_id: task.result() for job_id, task in ended.items()}
+
+
+async def _gone(request: Request) -> None:
+    """Return once whoever asks has gone."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def json_response(

@@ -9,6 +9,13 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
+from penstock_client.pipelines.skill import Skill
+from penstock_gateway.backfill_bodies import (
+    BackfillBody,
+    BackfillChanges,
+    BackfillRowsBody,
+    BackfillStartBody,
+)
 from penstock_gateway.config_bodies import (
     ConfigBody,
     ConfigurationBody,
@@ -19,7 +26,9 @@ from penstock_gateway.config_bodies import (
     TokenBody,
 )
 from penstock_gateway.problems import MEDIA_TYPE, Problem
-from penstock_gateway.views import JobIds, Jobs
+from penstock_gateway.run_bodies import RunBody
+from penstock_gateway.views import JobIds, Jobs, RequeueBody
+from penstock_gateway.webhook_views import WebhookSecretBody, WebhookTestBody
 from penstock_schemas.workspaces import WorkspaceChanges
 
 TITLE: Final = "Penstock"
@@ -29,6 +38,9 @@ DESCRIPTION: Final = (
 )
 TAGS: Final = (
     {"name": "jobs", "description": "Submit, await, list, explain, cancel."},
+    {"name": "pipelines", "description": "Skills of several steps, and their runs."},
+    {"name": "backfills", "description": "The same question for each of many rows."},
+    {"name": "webhooks", "description": "Signing secrets and deliveries."},
     {"name": "configuration", "description": "Routing, providers, budgets of a workspace."},
     {"name": "keys", "description": "Workspaces' own keys for providers."},
     {"name": "usage", "description": "What was called, used and spent."},
@@ -40,6 +52,10 @@ TAGS: Final = (
 )
 _REF: Final = "#/components/schemas/{model}"
 _BODIES: Final[tuple[type[BaseModel], ...]] = (
+    BackfillBody,
+    BackfillChanges,
+    BackfillRowsBody,
+    BackfillStartBody,
     ConfigBody,
     ConfigurationBody,
     EstimateBody,
@@ -48,7 +64,12 @@ _BODIES: Final[tuple[type[BaseModel], ...]] = (
     KeyBody,
     NewConfiguration,
     NewWorkspace,
+    RequeueBody,
+    RunBody,
+    Skill,
     TokenBody,
+    WebhookSecretBody,
+    WebhookTestBody,
     WorkspaceChanges,
 )
 _JOB_TYPES: Final = ("Generate", "Reason", "Extract", "Classify", "Embed")

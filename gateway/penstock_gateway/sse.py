@@ -1,6 +1,7 @@
 """A job's answer as server-sent events: its pieces as they come, then its result.
 
-Pieces are numbered from 1, so whoever connects again goes on after the last one that came.
+The ID of an event is its piece's position, so whoever connects again goes on after the last one
+that came, at this gateway or another.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from sse_starlette import ServerSentEvent
 
 from penstock_client import Penstock
 from penstock_gateway.problems import RETRY_AFTER_S, Refused
-from penstock_schemas.deltas import Delta
+from penstock_schemas.deltas import Delta, Position
 from penstock_schemas.ids import JobId
 
 #: The ID of the last event, which has the result.
@@ -52,24 +53,22 @@ class Readers:
 async def events_of(
     penstock: Penstock, job_id: JobId, *, after: str | None, readers: Readers
 ) -> AsyncGenerator[ServerSentEvent]:
-    """The events of a job after the one of ID `after`; ends with its result."""
-    seen = int(after) if after is not None and after.isascii() and after.isdigit() else 0
-    number = 0
+    """The events of a job after the one of ID `after`; ends with its result.
+
+    Begins at the beginning where `after` is no ID of these events.
+    """
     with readers.one_more():
-        stream = cast("AsyncGenerator[Delta]", penstock.stream(job_id))
+        stream = cast("AsyncGenerator[Delta]", penstock.stream(job_id, after=_position(after)))
         async with aclosing(stream) as deltas:
             async for delta in deltas:
-                number += 1
-                if number > seen:
-                    yield ServerSentEvent(_data(delta), event="delta", id=str(number))
+                data = orjson.dumps(delta.sparse()).decode()
+                yield ServerSentEvent(data, event="delta", id=delta.position)
         body = await penstock.await_body(job_id, None, None)
         yield ServerSentEvent(body.decode(), event="result", id=LAST)
 
 
-def _data(delta: Delta) -> str:
-    fields = {
-        name: value
-        for name in Delta.__slots__
-        if (value := getattr(delta, name)) not in ("", None, False)
-    }
-    return orjson.dumps(fields).decode()
+def _position(event_id: str | None) -> str | None:
+    try:
+        return None if event_id is None else str(Position.parse(event_id))
+    except ValueError:
+        return None

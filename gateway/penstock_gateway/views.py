@@ -74,12 +74,19 @@ class Submitted(View):
     job_id: str
     workspace: str
     status: Literal["queued"] = "queued"
+    provider: str | None = Field(
+        default=None, description="Where it was placed; null: an earlier submit placed it."
+    )
 
 
 class SubmittedMany(View):
-    """Jobs that were recorded, in the order in which they came."""
+    """Jobs that were recorded, in the order in which they came, and where each was placed.
+
+    A provider of null: an earlier submit placed that job.
+    """
 
     job_ids: list[str]
+    providers: list[str | None]
 
 
 class Jobs(BaseModel):
@@ -93,7 +100,7 @@ class Jobs(BaseModel):
 
 
 class JobIds(BaseModel):
-    """The jobs whose results are asked for."""
+    """The jobs that are asked for."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -108,11 +115,29 @@ class Results(View):
     unknown: list[str]
 
 
+class RequeueBody(JobIds):
+    """The jobs to start again; with `skip_others` those that cannot be are left out."""
+
+    skip_others: bool = False
+
+
+class Requeued(View):
+    """Jobs that were started again."""
+
+    jobs: list[Submitted]
+
+
 class Cancelled(View):
     """How a job has ended: `cancelled`, or as it had ended before."""
 
     job_id: str
     status: StateLabel
+
+
+class CancelledMany(View):
+    """How jobs have ended."""
+
+    jobs: list[Cancelled]
 
 
 class Attempt(View):

@@ -14,8 +14,15 @@ PenstockError
 ├── Unavailable                Redis or Postgres does not answer               (exit code 1)
 ├── UnknownJob                 no job has this ID                              (exit code 1)
 ├── UnknownToken               no API token has this ID                        (exit code 1)
+├── UnknownRun                 no run has this ID                              (exit code 1)
+├── UnknownBackfill            no backfill has this ID                         (exit code 1)
+├── UnknownSkill               a workspace has no skill of this name           (exit code 1)
+├── UnknownDelivery            no delivery of a webhook has this ID            (exit code 1)
+├── WebhookRefused             what a receiver got is none of Penstock's       (exit code 1)
 ├── ResultTimeout              the job is still running; ask again             (exit code 1)
+│   └── RunTimeout             the run is
 ├── JobFailed                  the job ended without a result                  (exit code 1)
+├── RunFailed                  the run failed or was cancelled                 (exit code 1)
 └── ProviderError              one attempt failed at a provider
 """
 
@@ -25,6 +32,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from penstock_schemas.results import Result
+    from penstock_schemas.runs import RunResult
     from penstock_schemas.status import ErrorKind
 
 
@@ -158,6 +166,47 @@ class UnknownToken(PenstockError):
         self.token_id = token_id
 
 
+class UnknownRun(PenstockError):
+    """No run has this ID, as far as whoever asks may know."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"run {run_id[:40]} does not exist; see `penstock runs list`")
+        self.run_id = run_id
+
+
+class UnknownBackfill(PenstockError):
+    """No backfill has this ID, as far as whoever asks may know."""
+
+    def __init__(self, backfill_id: str) -> None:
+        told = f"backfill {backfill_id[:40]} does not exist"
+        super().__init__(f"{told}; see `penstock backfill list WORKSPACE`")
+        self.backfill_id = backfill_id
+
+
+class UnknownSkill(PenstockError):
+    """The workspace has no skill of this name."""
+
+    def __init__(self, workspace: str, name: str) -> None:
+        super().__init__(
+            f"workspace {workspace} has no skill {name!r}; see `penstock skills list {workspace}`"
+        )
+        self.workspace, self.name = workspace, name
+
+
+class UnknownDelivery(PenstockError):
+    """No delivery of a webhook has this ID, as far as whoever asks may know."""
+
+    def __init__(self, event_id: str) -> None:
+        super().__init__(
+            f"delivery {event_id[:40]} does not exist; see `penstock webhooks list WORKSPACE`"
+        )
+        self.event_id = event_id
+
+
+class WebhookRefused(PenstockError):
+    """What was received is not what Penstock sent, or was sent too long ago."""
+
+
 class ResultTimeout(PenstockError):
     """The job had no result within the time given. It goes on; await it again by its ID."""
 
@@ -173,6 +222,26 @@ class JobFailed(PenstockError):
     def __init__(self, result: Result) -> None:
         reason = result.error.message if result.error else result.status.label
         super().__init__(f"job {result.job_id} {result.status.label}: {reason}")
+        self.result = result
+
+
+class RunTimeout(ResultTimeout):
+    """The run had not ended within the time given. It goes on; await it again by its ID."""
+
+    def __init__(self, run_id: str, timeout_s: float) -> None:
+        PenstockError.__init__(
+            self, f"run {run_id} has not ended after {timeout_s:g} s; it is still running"
+        )
+        self.job_id = self.run_id = run_id
+        self.timeout_s = timeout_s
+
+
+class RunFailed(PenstockError):
+    """The run failed or was cancelled; `result` has its error, its steps and its cost."""
+
+    def __init__(self, result: RunResult) -> None:
+        reason = result.error or result.status.label
+        super().__init__(f"run {result.run_id} {result.status.label}: {reason}")
         self.result = result
 
 

@@ -26,6 +26,7 @@ from pydantic_core import PydanticCustomError
 
 from penstock_schemas.errors import InvalidJob
 from penstock_schemas.messages import Message, Tool, ToolChoice
+from penstock_schemas.webhooks import WebhookUrl
 
 Tag = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
 #: Part of a flow's name in the index.
@@ -88,6 +89,7 @@ class JobFields(BaseModel):
     `lane` is interactive unless more than 500 jobs are submitted together: those are bulk.
     `max_queue_wait_s` bounds each wait for a start: a job that waited longer takes its next route,
     or fails. Jobs with the same `limit_tag` share the limits that are set for `tag:<limit_tag>`.
+    `webhook` is an https:// address that is told of the job's end (`penstock_client.webhooks`).
     """
 
     model_config = ConfigDict(
@@ -119,6 +121,7 @@ class JobFields(BaseModel):
     task_description: Description | None = None
     session_key: Tag | None = None
     metadata: dict[MetadataKey, MetadataValue] = Field(default_factory=dict, max_length=200)
+    webhook: WebhookUrl | None = None
 
     @field_validator("deadline")
     @classmethod

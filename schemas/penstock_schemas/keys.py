@@ -66,13 +66,34 @@ class ProviderKeys:
         """Channel: told when there may be something to claim."""
         return self.base + "wake"
 
-    def deltas(self, job_id: str) -> str:
-        """Stream: the pieces of a job's answer as they come, for a while."""
-        return f"{self.base}deltas:{job_id}"
-
     def result(self, job_id: str) -> str:
         """String: a finished job's result as JSON, for a while."""
         return f"{self.base}result:{job_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class ComputeKeys:
+    """The keys of the workers of one module of COMPUTE functions."""
+
+    module: str
+
+    @property
+    def queue(self) -> str:
+        """Sorted set: the arq queue of calls of its functions."""
+        return f"{PREFIX}:compute:{self.module}"
+
+    @property
+    def workers(self) -> str:
+        """Sorted set: worker name by the time it was last seen, in ms of Redis time."""
+        return self.queue + ":workers"
+
+
+def deltas_key(job_id: str) -> str:
+    """Stream: the pieces of a job's answer as they come, whichever provider it is at; for a while.
+
+    Entry IDs are positions: the attempt, and the number of the entry's last piece.
+    """
+    return f"{PREFIX}:deltas:{job_id}"
 
 
 def done_channel(workspace: str) -> str:

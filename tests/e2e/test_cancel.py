@@ -12,8 +12,8 @@ import asyncpg
 import pytest
 
 from penstock_client import Generate, JobState, Penstock
-from penstock_client.client import Handle
 from penstock_client.connections import close_redis, redis_pool
+from penstock_client.handle import Handle
 from penstock_schemas.errors import UnknownJob
 from penstock_schemas.ids import JobId
 from penstock_schemas.limits import limit_setting

@@ -11,7 +11,7 @@ import asyncpg
 import orjson
 
 from penstock_client import Generate, Penstock, Settings
-from penstock_client.client import Handle
+from penstock_client.handle import Handle
 from penstock_schemas.results import Result
 from penstock_worker.simulator.faults import Fault
 from penstock_worker.simulator.server import Simulator

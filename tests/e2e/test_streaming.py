@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from penstock_client import Generate, Penstock
-from penstock_client.client import Handle
+from penstock_client.handle import Handle
 from penstock_schemas.errors import UnknownJob
 from penstock_worker.simulator.faults import Fault
 from penstock_worker.simulator.server import Simulator

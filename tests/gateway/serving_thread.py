@@ -11,15 +11,15 @@ import uvicorn
 
 from penstock_client import Settings
 from penstock_gateway.app import create_app
+from penstock_gateway.server import Server
 
 
 @contextmanager
 def listening(settings: Settings) -> Iterator[str]:
     """The address of a gateway that serves for the time of the block."""
-    config = uvicorn.Config(
-        create_app(settings), host="127.0.0.1", port=0, log_level="error", access_log=False
-    )
-    server = uvicorn.Server(config)
+    app = create_app(settings)
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", access_log=False)
+    server = Server(config, app.state.serving)
     thread = threading.Thread(target=server.run, name="gateway", daemon=True)
     thread.start()
     until = time.monotonic() + 20

@@ -14,7 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
-from penstock_client import Penstock
+from penstock_client import Penstock, Skill
+from penstock_client.backfill import Plan
 from penstock_gateway.app import create_app
 from tests.gateway.conftest import Api, Ticket
 
@@ -32,7 +33,16 @@ OPEN = {("GET", "/healthz"), ("GET", "/readyz")}
 #: What owners cannot do either, as things stand: to requeue a queued job, to test no key.
 NOT_NOW = {409, 422, 503}
 #: How a route may say that there is nothing for this token.
-REFUSALS = {"not-allowed", "unknown-workspace", "unknown-job", "unknown-token"}
+REFUSALS = {
+    "not-allowed",
+    "unknown-workspace",
+    "unknown-job",
+    "unknown-token",
+    "unknown-run",
+    "unknown-backfill",
+    "unknown-skill",
+    "unknown-delivery",
+}
 MARK = "theirs-alone"
 
 
@@ -75,6 +85,9 @@ class Theirs:
 
     job_id: str
     token_id: str
+    run_id: str
+    event_id: str
+    backfill_id: str
 
     def request(self, operation: Operation) -> tuple[str, dict[str, str], Any]:
         """Path, query and body that name all of it."""
@@ -89,7 +102,16 @@ class Theirs:
     def _of(self, name: str, path: str) -> str:
         if name == "name":
             return "theirs" if "/configs/" in path else "openai"
-        known = {"workspace": "other", "job_id": self.job_id, "token_id": self.token_id}
+        known = {
+            "workspace": "other",
+            "job_id": self.job_id,
+            "token_id": self.token_id,
+            "run_id": self.run_id,
+            "event_id": self.event_id,
+            "backfill_id": self.backfill_id,
+            "skill": MARK,
+            "step": "ask",
+        }
         return known[name]  # a parameter that is new has to be said here
 
     def _body(self, example: Any) -> Any:
@@ -105,12 +127,18 @@ class Theirs:
 
 @pytest.fixture
 async def theirs(api: Api, penstock: Penstock, ticket: Ticket) -> Theirs:
-    """A job, a token, and a named configuration of `other`."""
+    """A job, a token, a named configuration, a skill and a run of it, of `other`."""
     job = ticket(workspace="other", skill=MARK)
     job_id = (await api.other.post("/v1/jobs", json=job)).json()["job_id"]
     await penstock.workspaces.set_configuration("other", "theirs")
     made = await penstock.tokens.create(MARK, workspace="other")
-    return Theirs(job_id, made.info.token_id)
+    steps = [{"name": "ask", "type": "generate", "prompt": "{inputs.what}"}]
+    put = await penstock.skills.put("other", Skill.parse({"name": MARK, "steps": steps}))
+    run = await penstock.runs.start(put.skill, workspace="other", inputs={"what": MARK})
+    event = await penstock.webhooks.test("other", f"https://hooks.example/{MARK}")
+    plan = Plan(workspace="other", kind="classify", labels=("a",), run=MARK)
+    backfill = await penstock.backfills.create(plan)
+    return Theirs(job_id, made.info.token_id, run.run_id, event.event_id, backfill.backfill_id)
 
 
 async def ask(client: httpx.AsyncClient, operation: Operation, theirs: Theirs) -> httpx.Response:
@@ -145,6 +173,7 @@ async def test_route_finds_it_for_its_owner(api: Api, theirs: Theirs, operation:
     """Else the test above could not fail."""
     if operation.method == "GET" and operation.path.endswith("/events"):
         await api.other.delete(f"/v1/jobs/{theirs.job_id}")  # else it would not end
+        await api.other.delete(f"/v1/backfills/{theirs.backfill_id}")
     as_owner = await ask(api.other, operation, theirs)
     answer = as_owner if as_owner.status_code != 403 else await ask(api.admin, operation, theirs)
     if answer.is_success:
@@ -167,7 +196,7 @@ def test_route_is_described(operation: Operation) -> None:
     assert told["tags"]
     assert ("security" in told) is (operation.place not in OPEN)
     if operation.method in {"POST", "PUT", "PATCH"} and not operation.path.endswith(
-        ("/requeue", "/test")
+        ("/requeue", "/resume", "/retry", "/test", "/pause", "/retry-failed")
     ):
         assert operation.example is not None
 

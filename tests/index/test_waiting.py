@@ -10,7 +10,7 @@ import pytest
 from arq.connections import ArqRedis
 
 from penstock_client import Classify, Penstock, Settings
-from penstock_client.client import Handle
+from penstock_client.handle import Handle
 from penstock_schemas.errors import ResultTimeout, UnknownJob
 from penstock_schemas.ids import JobId, WorkspaceId
 from penstock_schemas.results import Result

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from penstock_schemas.catalog import catalog
-from penstock_schemas.keys import PREFIX, STEWARD, ProviderKeys, done_channel
+from penstock_schemas.keys import PREFIX, STEWARD, ProviderKeys, deltas_key, done_channel
 
 
 def all_keys(provider: str) -> list[str]:
@@ -29,7 +29,7 @@ def test_keys_of_a_provider_share_one_slot() -> None:
 
 def test_keys_are_all_different_and_carry_the_version() -> None:
     keys = [key for provider in ("openai", "anthropic") for key in all_keys(provider)]
-    keys += [STEWARD, done_channel("acme")]
+    keys += [STEWARD, done_channel("acme"), deltas_key("0190a0b0-0000-7000-8000-00000000abcd")]
     assert len(set(keys)) == len(keys)
     assert all(key.startswith(f"{PREFIX}:") for key in keys)
 

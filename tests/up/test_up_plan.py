@@ -16,6 +16,7 @@ from penstock_worker.up.plan import (
     choose_providers,
     gateway_service,
     steward_service,
+    webhook_variables,
     worker_services,
 )
 from penstock_worker.up.servers import private_keys
@@ -78,10 +79,22 @@ def test_real_workers_keep_their_environment() -> None:
     assert services[0].arguments[-2:] == ("--concurrency", "7")
 
 
-def test_only_workers_inherit_the_private_keys() -> None:
+def test_gateway_does_not_inherit_the_private_keys() -> None:
     servers = {"PENSTOCK_REDIS_URL": "redis://127.0.0.1"}
-    for service in (gateway_service(servers, port=1), steward_service(servers)):
-        assert service.variables == {**servers, KEYS_VARIABLE: ""}
+    assert gateway_service(servers, port=1).variables == {**servers, KEYS_VARIABLE: ""}
+
+
+def test_steward_gets_what_opens_the_secrets_of_webhooks() -> None:
+    given = {FILE_VARIABLE: "/keys"}
+    assert steward_service(given).variables == given
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [(Settings(), "allow"), (Settings(webhook_private="refuse"), "refuse")],
+)
+def test_webhooks_of_a_stack_may_lead_to_its_machine(settings: Settings, expected: str) -> None:
+    assert webhook_variables(settings) == {"PENSTOCK_WEBHOOK_PRIVATE": expected}
 
 
 def test_a_stack_of_its_own_makes_its_private_key_once(tmp_path: Path) -> None:

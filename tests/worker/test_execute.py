@@ -122,7 +122,7 @@ def lease(*, model: str = MODEL, expires_in_s: float = 60, lost: bool = False) -
     )
 
 
-async def nobody_reads(attempt: Attempt, deltas: object) -> None:
+async def nobody_reads(attempt: Attempt, deltas: object, last: int) -> None:
     """Takes the pieces of a streamed answer nowhere."""
 
 

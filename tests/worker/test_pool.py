@@ -121,6 +121,7 @@ async def test_worker_outlives_a_killed_server(
     shorten_leases(monkeypatch)
     simulator.latency.set("*", latency_ms=50, jitter_ms=20)
     await work_for(PROVIDER, concurrency=20)
+    await penstock.ledger.pool.execute("checkpoint")  # other tests' writes are not to be replayed
     handles = await penstock.submit_many(tickets(400))
     async with asyncio.timeout(10):
         while simulator.stats()["calls"] < 100:

@@ -10,6 +10,7 @@ import pytest
 from penstock_client import Settings
 from penstock_client.ledger import Ledger
 from penstock_client.sealing import seal
+from penstock_client.webhooks.service import SEALED_AS
 from penstock_worker import resealing
 from penstock_worker.keyring import Keyring, PrivateKey
 from penstock_worker.resealing import KeyCare
@@ -126,4 +127,20 @@ async def test_a_retired_key_cannot_be_sealed_to(ledger: Ledger) -> None:
 
 
 async def test_a_key_in_use_is_not_retired(ledger: Ledger) -> None:
+    assert await ledger.fetch("retire_sealing_keys", [OLD.id]) == []
+
+
+async def test_reseal_takes_the_secrets_of_webhooks_along(ledger: Ledger) -> None:
+    sealed = seal("whsec_1", OLD.public, workspace="w0", provider=SEALED_AS)
+    await ledger.fetch("webhook_secret_set", "w0", "whs-1", sealed, OLD.id, False, 0.0)
+    await KeyCare(ledger, Keyring([NEW, OLD])).look()
+    (row,) = await ledger.fetch("webhook_sealed_secrets", "w0")
+    opened = Keyring([NEW]).open(row["sealed"], workspace="w0", provider=SEALED_AS)
+    assert opened == "whsec_1"
+
+
+async def test_sealing_key_of_a_webhook_secret_is_not_retired(ledger: Ledger) -> None:
+    sealed = seal("whsec_1", OLD.public, workspace="w0", provider=SEALED_AS)
+    await ledger.fetch("webhook_secret_set", "w0", "whs-1", sealed, OLD.id, False, 0.0)
+    await ledger.pool.execute("delete from penstock.provider_keys")
     assert await ledger.fetch("retire_sealing_keys", [OLD.id]) == []

@@ -15,7 +15,7 @@ from uuid_utils import uuid7
 from penstock_client import Penstock, Settings
 from penstock_client.ledger import Ledger, NewJob
 from penstock_schemas.errors import InvalidJob
-from penstock_schemas.keys import ProviderKeys
+from penstock_schemas.keys import ProviderKeys, deltas_key
 from penstock_schemas.status import AttemptState, ErrorKind, JobState
 from penstock_schemas.unkept import NOT_KEPT
 from penstock_worker import retention as retention_module
@@ -258,10 +258,10 @@ async def test_pieces_and_cached_results_leave_redis(
     job = new_job()
     await _ran(penstock.ledger, db, [job], DAY)
     keys = ProviderKeys(PROVIDER)
-    await redis.set(keys.deltas(str(job.job_id)), "secret")
+    await redis.set(deltas_key(str(job.job_id)), "secret")
     await redis.set(keys.result(str(job.job_id)), "secret")
     await retention.run()
-    assert await redis.exists(keys.deltas(str(job.job_id)), keys.result(str(job.job_id))) == 0
+    assert await redis.exists(deltas_key(str(job.job_id)), keys.result(str(job.job_id))) == 0
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ import typer
 
 
 def register(app: typer.Typer) -> None:
-    """Adds `worker`, `steward`, `smoke`, `simulator`, `up` and `demo` to the command line.
+    """Adds `worker`, `steward`, `smoke`, `direct`, `simulator`, `up` and `demo`.
 
     And to `penstock keys` what only those may do who hold the private keys.
     """
-    from penstock_worker import keys_command
+    from penstock_worker import direct_command, keys_command
 
     keys_command.register(app)
     app.command("worker", epilog="Example: penstock worker --provider openai --concurrency 200")(
@@ -23,6 +23,10 @@ def register(app: typer.Typer) -> None:
     )
     app.command("steward", epilog="Example: penstock steward")(steward)
     app.command("smoke", epilog="Example: penstock smoke --provider openai")(smoke)
+    app.command(
+        "direct",
+        epilog="Example: penstock direct --model anthropic/claude-sonnet-4-20250514 --prompt Hello",
+    )(direct_command.direct)
     app.command("simulator", epilog="Example: penstock simulator --port 9100 --latency-ms 200")(
         simulator
     )
@@ -42,11 +46,21 @@ MetricsPort = Annotated[
 JsonLogs = Annotated[bool, typer.Option("--json-logs", help="Write logs as JSON lines.")]
 
 
-def worker(
-    provider: Annotated[str, typer.Option(help="The provider to work for, as in the catalogue.")],
+def worker(  # noqa: PLR0917 - options of a command
+    provider: Annotated[
+        str | None, typer.Option(help="The provider to work for, as in the catalogue.")
+    ] = None,
+    compute: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MODULE", help="Instead call COMPUTE functions of this module; repeatable."
+        ),
+    ] = None,
     concurrency: Annotated[
         int | None,
-        typer.Option(min=1, max=5000, help="Calls in flight at most; default: the provider's."),
+        typer.Option(
+            min=1, max=5000, help="Calls in flight at most; default: the provider's, 10 of COMPUTE."
+        ),
     ] = None,
     drain_s: Annotated[
         float, typer.Option(min=1, help="Seconds that calls under way get to finish on SIGTERM.")
@@ -54,7 +68,13 @@ def worker(
     metrics_port: MetricsPort = None,
     json_logs: JsonLogs = False,
 ) -> None:
-    """Run calls of one provider until SIGTERM; start more of these to scale that provider."""
+    """Run calls of one provider until SIGTERM; start more of these to scale that provider.
+
+    With --compute it calls the functions that a module marks with @compute, for the COMPUTE steps
+    of pipelines.
+    """
+    if (provider is None) is (not compute):
+        raise typer.BadParameter("give --provider or --compute", param_hint="'--provider'")
     import uvloop
 
     from penstock_client.settings import Settings
@@ -68,6 +88,11 @@ def worker(
     _settle_garbage_collector()
     variables = environment(os.environ, folder=Path.cwd())
     settings = Settings.load().with_metrics_port(metrics_port)
+    if provider is None:
+        from penstock_worker.pipelines.compute_process import run_compute
+
+        uvloop.run(run_compute(settings, compute or (), slots=concurrency, drain_s=drain_s))
+        return
     uvloop.run(run_worker(provider, settings, variables, concurrency=concurrency, drain_s=drain_s))
 
 
@@ -89,10 +114,12 @@ def steward(metrics_port: MetricsPort = None, json_logs: JsonLogs = False) -> No
 
     from penstock_client.settings import Settings
     from penstock_worker.compose import run_steward
+    from penstock_worker.credentials import environment
     from penstock_worker.logs import configure_logs
 
     configure_logs(json=json_logs)
-    uvloop.run(run_steward(Settings.load().with_metrics_port(metrics_port)))
+    variables = environment(os.environ, folder=Path.cwd())
+    uvloop.run(run_steward(Settings.load().with_metrics_port(metrics_port), variables))
 
 
 def smoke(
@@ -171,7 +198,7 @@ def simulator(  # noqa: PLR0917 - options of a command
     )
 
 
-def up(
+def up(  # noqa: PLR0917 - options of a command
     providers: Annotated[
         str | None,
         typer.Option(help="Providers to work for, with commas between; default: all with a key."),
@@ -185,6 +212,12 @@ def up(
         int,
         typer.Option(min=0, max=65535, help="The gateway's port; a free one when it is in use."),
     ] = 8080,
+    compute: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MODULE", help="Also call COMPUTE functions of this module; repeatable."
+        ),
+    ] = None,
     simulate: Annotated[
         bool | None,
         typer.Option(
@@ -208,6 +241,7 @@ def up(
         concurrency=concurrency,
         port=port,
         simulate=simulate,
+        compute=tuple(compute or ()),
     )
     run_up(options, Settings.load(), environment(os.environ, folder=Path.cwd()))
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from arq.connections import ArqRedis
 
+from penstock_client import Penstock
 from penstock_client.background import forever
 from penstock_client.catalogue import REFRESH_S, load_catalog, read_configuration
 from penstock_client.connections import check_redis, close_redis, redis_pool
@@ -23,6 +24,7 @@ from penstock_schemas.catalog import Provider
 from penstock_schemas.errors import ConfigurationError
 from penstock_schemas.limit_policy import limit_policy
 from penstock_worker.admission.index import ProviderIndex
+from penstock_worker.backfills.feeding import FEED_S, Feeder
 from penstock_worker.credentials import Accesses, access_to, address_of
 from penstock_worker.deltas import DeltaSink
 from penstock_worker.execute import Executor
@@ -37,6 +39,7 @@ from penstock_worker.keyring import Keyring
 from penstock_worker.leases import Held
 from penstock_worker.metrics import served_process
 from penstock_worker.observing import Observer
+from penstock_worker.pipelines.advancing import ADVANCE_S, Advancer
 from penstock_worker.pool import ProviderWorker
 from penstock_worker.providers.http import AiohttpTransport, Sender
 from penstock_worker.providers.registry import adapter_for
@@ -44,6 +47,7 @@ from penstock_worker.resealing import LOOK_S, KeyCare
 from penstock_worker.steward import Steward
 from penstock_worker.telemetry import Telemetry
 from penstock_worker.wake import Wake
+from penstock_worker.webhooks.courier import SEND_S, Courier
 
 logger = logging.getLogger("penstock.worker")
 
@@ -75,7 +79,7 @@ async def run_worker(
     accesses = Accesses(provider, find(provider, variables), keyring)
     slots = concurrency or provider.max_concurrency
     async with (
-        _servers(settings) as (redis, ledger),
+        worker_servers(settings) as (redis, ledger),
         Sender(AiohttpTransport(max_connections=slots)) as sender,
     ):
         name, held = process_name(), Held()
@@ -90,7 +94,7 @@ async def run_worker(
             sender=sender,
             models=models,
             draining=lambda: worker is not None and not worker.allow_pick_jobs,
-            pass_on=telemetry.pass_on(DeltaSink(redis, index.keys).pass_on),
+            pass_on=telemetry.pass_on(DeltaSink(redis).pass_on),
             observer=observer,
             jitter=random.random,
         )
@@ -175,10 +179,21 @@ async def _beside(works: Iterable[Coroutine[Any, Any, object]]) -> AsyncGenerato
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def run_steward(settings: Settings, *, handle_signals: bool = True) -> None:
-    """Run one steward until SIGTERM or SIGINT. Raises before it starts as `run_worker` does."""
+async def run_steward(
+    settings: Settings,
+    variables: Mapping[str, str] | None = None,
+    *,
+    handle_signals: bool = True,
+) -> None:
+    """Run one steward until SIGTERM or SIGINT. Raises before it starts as `run_worker` does.
+
+    The private keys that `variables` name open what webhooks are signed with.
+    """
     file, models = read_configuration(settings), await load_catalog(settings)
-    async with _servers(settings) as (redis, ledger):
+    async with (
+        worker_servers(settings) as (redis, ledger),
+        Penstock.connect(settings=settings) as penstock,
+    ):
         steward = Steward(
             name=process_name(),
             redis=redis,
@@ -189,12 +204,33 @@ async def run_steward(settings: Settings, *, handle_signals: bool = True) -> Non
             keep_weeks=settings.keep_weeks,
             handle_signals=handle_signals,
         )
-        async with served_process(settings, "penstock_steward"):
-            await _until_stopped(steward)
+        courier = Courier(penstock, settings, Keyring.load(variables or {}, home=settings.home))
+        try:
+            async with (
+                served_process(settings, "penstock_steward"),
+                _beside([*_owners(penstock), _deliver(courier)]),
+            ):
+                await _until_stopped(steward)
+        finally:
+            await courier.close()
+
+
+async def _deliver(courier: Courier) -> None:
+    """Send webhooks."""
+    await forever(courier.turn, event="webhooks.not_sent", logger=logger, every_s=SEND_S)
+
+
+def _owners(penstock: Penstock) -> list[Coroutine[Any, Any, object]]:
+    """What carries on those that own jobs."""
+    advancing, feeding = Advancer(penstock), Feeder(penstock)
+    return [
+        forever(feeding.turn, event="backfills.not_fed", logger=logger, every_s=FEED_S),
+        forever(advancing.turn, event="runs.not_advanced", logger=logger, every_s=ADVANCE_S),
+    ]
 
 
 @asynccontextmanager
-async def _servers(settings: Settings) -> AsyncGenerator[tuple[ArqRedis, Ledger]]:
+async def worker_servers(settings: Settings) -> AsyncGenerator[tuple[ArqRedis, Ledger]]:
     """Redis and a migrated Postgres, checked; closed at the end."""
     ledger = await Ledger.connect(settings, max_size=8)
     try:

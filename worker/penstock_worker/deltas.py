@@ -1,22 +1,23 @@
 """Pieces of streamed answers, from a worker into a Redis stream per job.
 
-Reading along is a courtesy: the result does not depend on it, so a piece that Redis cannot take
-is dropped and the call goes on.
+An entry's ID is the position of its last piece, so Redis itself refuses what comes twice and what a
+worker still sends that has lost its job to another attempt. Reading along is a courtesy: the result
+does not depend on it, so pieces that Redis cannot take are dropped and the call goes on; readers
+see from the numbers that some are missing.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any, cast
 
 import orjson
 from arq.connections import ArqRedis
 
 from penstock_client.connections import REDIS_AWAY
-from penstock_schemas.deltas import Delta
-from penstock_schemas.keys import ProviderKeys
+from penstock_schemas.deltas import Delta, Position
+from penstock_schemas.keys import deltas_key
 from penstock_worker.attempts import Attempt
 
 logger = logging.getLogger("penstock.worker")
@@ -26,26 +27,21 @@ KEPT_S = 3600
 
 
 class DeltaSink:
-    """Writes the pieces of one provider's answers."""
+    """Writes the pieces of streamed answers."""
 
-    def __init__(self, redis: ArqRedis, keys: ProviderKeys) -> None:
+    def __init__(self, redis: ArqRedis) -> None:
         self._redis = redis
-        self._keys = keys
 
-    async def pass_on(self, attempt: Attempt, deltas: Sequence[Delta]) -> None:
-        """Append pieces, in order."""
-        fields = [_sparse(piece) for piece in deltas]
-        key = self._keys.deltas(attempt.job_id)
+    async def pass_on(self, attempt: Attempt, deltas: Sequence[Delta], last: int) -> None:
+        """Append pieces, in order; `last` is the number of the last of them within its attempt."""
+        pieces = orjson.dumps([piece.sparse() for piece in deltas])
+        key = deltas_key(attempt.job_id)
         try:
             async with self._redis.pipeline(transaction=False) as pipe:
                 commands = cast("Any", pipe)
-                commands.xadd(key, {"deltas": orjson.dumps(fields)})
+                commands.xadd(key, {"deltas": pieces}, id=str(Position(attempt.number, last)))
                 commands.expire(key, KEPT_S)
                 await commands.execute()
         except REDIS_AWAY as error:
             extra = {"job_id": attempt.job_id, "reason": str(error)}
             logger.warning("deltas.dropped", extra=extra)
-
-
-def _sparse(delta: Delta) -> dict[str, Any]:
-    return {name: value for name, value in asdict(delta).items() if value not in ("", None, False)}

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import httpx
@@ -61,8 +61,9 @@ class Plan:
     timeout: Timeout
 
 
-#: Takes pieces of an attempt's answer to whoever reads along; never raises.
-PassOn = Callable[[Attempt, Sequence[Delta]], Awaitable[None]]
+#: Takes pieces of an attempt's answer to whoever reads along, with the number of the last of them,
+#: from 1; never raises.
+PassOn = Callable[[Attempt, Sequence[Delta], int], Awaitable[None]]
 
 
 class NotStarted(Exception):
@@ -249,7 +250,7 @@ class Executor:
     async def _stream(self, attempt: Attempt, plan: Plan, progress: Progress) -> Answer:
         """Read a streamed answer, passing its pieces on as they come."""
         decoder = plan.adapter.decoder(plan.call)
-        first = attempt.number > 1
+        pieces = 0
         progress.sent = True
         async with self._sender.stream(plan.built.request, timeout=plan.timeout) as response:
             self._note(response, progress)
@@ -259,10 +260,8 @@ class Executor:
             try:
                 async for data in response.aiter_bytes():
                     if deltas := decoder.feed(data):
-                        if first:  # what an earlier attempt said is void
-                            deltas[0] = replace(deltas[0], restarted=True)
-                            first = False
-                        await self._pass_on(attempt, deltas)
+                        pieces += len(deltas)
+                        await self._pass_on(attempt, deltas, pieces)
             except httpx.HTTPError as error:
                 logger.info(
                     "attempt.stream_broke", extra={"job_id": attempt.job_id, "reason": str(error)}

@@ -11,6 +11,7 @@ import logging
 
 from penstock_client.ledger import Ledger
 from penstock_client.sealing import seal
+from penstock_client.webhooks.service import SEALED_AS
 from penstock_worker.keyring import CannotOpen, Keyring, PrivateKey
 
 logger = logging.getLogger("penstock.worker")
@@ -69,25 +70,41 @@ class KeyCare:
         in_use = await self._ledger.fetch("newest_sealing_key")
         if newest is None or not in_use or in_use[0]["id"] != newest.id:
             return 0
-        done, last = 0, ("", "")
+        done, last = await self._reseal_webhooks(newest), ("", "")
         while page := await self._ledger.fetch("sealed_to_others", newest.id, *last, _PAGE):
             last = (page[-1]["workspace_id"], page[-1]["provider"])
             for row in page:
-                done += await self._seal_anew(newest, **dict(row.items()))
+                workspace, provider, sealed = row["workspace_id"], row["provider"], row["sealed"]
+                anew = self._sealed_anew(newest, sealed, workspace=workspace, provider=provider)
+                if anew is not None:
+                    args = (workspace, provider, sealed, anew, newest.id)
+                    done += bool(await self._ledger.fetch("reseal_provider_key", *args))
         if done:
             logger.info("keys.resealed", extra={"keys": done, "sealing_key": newest.id})
         return done
 
-    async def _seal_anew(
-        self, newest: PrivateKey, *, workspace_id: str, provider: str, sealed: bytes
-    ) -> bool:
+    async def _reseal_webhooks(self, newest: PrivateKey) -> int:
+        """The same of what webhooks are signed with."""
+        done, last = 0, ("", "")
+        while page := await self._ledger.fetch("webhook_sealed_to_others", newest.id, *last, _PAGE):
+            last = (page[-1]["workspace"], page[-1]["id"])
+            for row in page:
+                workspace, sealed = row["workspace"], row["sealed"]
+                anew = self._sealed_anew(newest, sealed, workspace=workspace, provider=SEALED_AS)
+                if anew is not None:
+                    args = (workspace, row["id"], sealed, anew, newest.id)
+                    done += bool(await self._ledger.fetch("webhook_reseal", *args))
+        return done
+
+    def _sealed_anew(
+        self, newest: PrivateKey, sealed: bytes, *, workspace: str, provider: str
+    ) -> bytes | None:
+        """The same secret, sealed to the newest key; None for what does not open."""
         try:
-            api_key = self._keyring.open(sealed, workspace=workspace_id, provider=provider)
+            secret = self._keyring.open(sealed, workspace=workspace, provider=provider)
         except CannotOpen as error:
             if error.sealing_key not in self._warned:
                 self._warned.add(error.sealing_key)
                 logger.warning("keys.not_resealed", extra={"sealing_key": error.sealing_key})
-            return False
-        anew = seal(api_key, newest.public, workspace=workspace_id, provider=provider)
-        args = (workspace_id, provider, sealed, anew, newest.id)
-        return bool(await self._ledger.fetch("reseal_provider_key", *args))
+            return None
+        return seal(secret, newest.public, workspace=workspace, provider=provider)

@@ -1,5 +1,7 @@
 """Retention: prompts and answers of jobs that have ended go once their workspace's time is over.
 
+So do what runs of skills took and gave; what a run under way needs stays until it has ended.
+
 A duty of the steward. Usage, jobs and the figures of attempts stay; live jobs are never touched.
 Works in pages, each a transaction of its own that holds the workspace's place, so that several
 stewards share the work and whoever comes next goes on where the last one stopped.
@@ -18,7 +20,7 @@ from penstock_client.connections import REDIS_AWAY
 from penstock_client.ledger import Ledger
 from penstock_client.ledger.queries import query
 from penstock_schemas.ids import WorkspaceId
-from penstock_schemas.keys import ProviderKeys
+from penstock_schemas.keys import ProviderKeys, deltas_key
 from penstock_schemas.status import JobState
 from penstock_schemas.unkept import OWN_WORDS, unkept, without_answer
 
@@ -31,6 +33,8 @@ LATE_S = 86_400.0
 #: Jobs of one page, and pages of one round.
 PAGE = 200
 PAGES = 20
+#: Rows of a backfill in one page.
+ROWS = 2000
 #: When a workspace is looked at again that has nothing more due, in seconds, by its days.
 _REST_S, _REST_0_S = 600.0, 30.0
 #: Answers that are in memory at the same time: each may have megabytes.
@@ -62,6 +66,9 @@ class Retention:
             if jobs is None:
                 break
             total += jobs
+        for _ in range(PAGES):
+            if not await self._backfill_page():
+                break
         if total:
             logger.info("retention.done", extra={"jobs": total})
         return total
@@ -81,15 +88,42 @@ class Retention:
                 "retention_jobs", turn["workspace"], *place, PAGE, connection=connection
             )
             pieces = await self._strip(connection, turn["workspace"], jobs) if jobs else []
+            ended = (turn["workspace"], turn["ended_before"], PAGE)
+            runs = await self._ledger.fetch("retention_runs", *ended, connection=connection)
             last = (jobs[-1]["finished_at"], jobs[-1]["id"]) if jobs else (None, None)
             rest_s = _REST_0_S if turn["retention_days"] == 0 else _REST_S
-            again_s = 0.0 if len(jobs) == PAGE else rest_s
+            again_s = 0.0 if PAGE in {len(jobs), len(runs)} else rest_s
             await self._ledger.fetch(
                 "retention_done", turn["workspace"], turn["pass"], *last, again_s,
                 connection=connection,
             )  # fmt: skip
         await self._forget_pieces(pieces)
         return len(jobs)
+
+    async def _backfill_page(self) -> bool:
+        """One page of a backfill whose time is over: first of its jobs, then of its rows."""
+        fetch = self._ledger.fetch
+        acquired = self._ledger.pool.acquire(timeout=self._ledger.deadline_s)
+        async with acquired as connection, connection.transaction():
+            due = await fetch("retention_backfill", self._fetchable_s, connection=connection)
+            if not due:
+                return False
+            known, last_row = due[0]["id"], due[0]["stripped_rows"]
+            args = (known, due[0]["stripped"], PAGE)
+            jobs = await fetch("retention_backfill_jobs", *args, connection=connection)
+            pieces: list[str] = []
+            last_job = due[0]["stripped"]
+            if jobs:
+                pieces = await self._strip(connection, due[0]["workspace"], jobs)
+                last_job = jobs[-1]["id"]
+            else:
+                upto = last_row + ROWS
+                await fetch("retention_backfill_rows", known, last_row, upto, connection=connection)
+                last_row = upto
+            done = (known, last_job, last_row)
+            await fetch("retention_backfill_done", *done, connection=connection)
+        await self._forget_pieces(pieces)
+        return True
 
     async def _strip(self, connection: Any, workspace: str, jobs: Sequence[Any]) -> list[str]:
         """Strip the jobs of one page; returns the keys of what Redis may still hold of them."""
@@ -137,7 +171,7 @@ class Retention:
 
 
 def _pieces(keys: ProviderKeys, job_id: str) -> tuple[str, str]:
-    return keys.deltas(job_id), keys.result(job_id)
+    return deltas_key(job_id), keys.result(job_id)
 
 
 def _stripped(row: Any, workspace: str) -> bytes:

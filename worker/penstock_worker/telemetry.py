@@ -28,7 +28,7 @@ from penstock_worker.spans import WorkerSpans
 if TYPE_CHECKING:
     from penstock_client.ledger.ledger import Connection
 
-PassOn = Callable[[Attempt, Sequence[Delta]], Awaitable[None]]
+PassOn = Callable[[Attempt, Sequence[Delta], int], Awaitable[None]]
 
 
 class _FirstChunk:
@@ -105,13 +105,13 @@ class Telemetry:
         if metrics is None and spans is None:
             return pass_on
 
-        async def watched(attempt: Attempt, deltas: Sequence[Delta]) -> None:
+        async def watched(attempt: Attempt, deltas: Sequence[Delta], last: int) -> None:
             first = _first_chunk.get()
             if first is not None and first.took_s is None:
                 first.took_s = time.monotonic() - first.started
                 if metrics is not None:
                     metrics.first_chunk(first.took_s)
-            await pass_on(attempt, deltas)
+            await pass_on(attempt, deltas, last)
 
         return watched
 

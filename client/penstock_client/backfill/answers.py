@@ -1,73 +1,67 @@
-"""One line of a backfill's output: a row's ID with its answer, what it took, or why there is none.
+"""One answer of a backfill: a row's ID with what was answered, what it took, or why there is none.
 
-Pure. Every line has the same keys, so that any tool can read the file by column.
+Pure. Every answer has the same keys, so that any tool can read a file of them by column.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 
 import orjson
 
-from penstock_client.backfill.source import RowId
-from penstock_schemas.results import Result
+from penstock_schemas.backfills import INVALID_ROW, RowState
 
-#: The `error.kind` of a row that could not be asked.
-INVALID_ROW = "invalid_row"
+_NOT_KEPT = "is no longer kept"
 
 
-def answer_line(row_id: RowId, result: Result, *, as_text: bool) -> bytes:
-    """The line of a row whose job has ended; `as_text` gives `text` instead of `output`."""
-    error = None
-    if not result.ok:
-        error = (
-            result.error.model_dump(mode="json", exclude_none=True)
-            if result.error
-            else {"kind": result.status.label, "message": f"job {result.status.label}"}
-        )
-    return _line(
-        {
-            "id": row_id,
-            **({"text": result.text} if as_text else {"output": result.output}),
-            "model": result.model,
-            "provider": result.provider,
-            "tokens": {"input": result.usage.input_tokens, "output": result.usage.output_tokens},
-            "cost_usd": None if result.cost_usd is None else float(result.cost_usd),
-            "attempts": result.attempts,
-            "job_id": result.job_id,
-            "error": error,
-            "simulated": result.simulated,
-        }
-    )
+def answer_of(row: Any, *, as_text: bool) -> dict[str, Any] | None:
+    """The answer of a row of `backfill_export`; None for a row that has not ended.
 
-
-def invalid_line(row_id: RowId, message: str, *, as_text: bool) -> bytes:
-    """The line of a row that could not be asked; `message` names file and line."""
-    return _line(
-        {
-            "id": row_id,
-            "text" if as_text else "output": None,
-            "model": None,
-            "provider": None,
-            "tokens": {"input": 0, "output": 0},
-            "cost_usd": 0.0,
-            "attempts": 0,
-            "job_id": None,
-            "error": {"kind": INVALID_ROW, "message": message},
-            "simulated": False,
-        }
-    )
-
-
-def read_line(line: bytes) -> tuple[RowId, bool] | None:
-    """The ID of a line and whether it is an answer; None if it is no line of a backfill."""
-    try:
-        found: Any = orjson.loads(line)
-        row_id, error = found["id"], found["error"]
-    except (orjson.JSONDecodeError, KeyError, TypeError):
+    `as_text` gives `text` instead of `output`. A row that shares another's call has its answer at
+    no cost.
+    """
+    state = row["state"]
+    if state not in {RowState.SUCCEEDED, RowState.FAILED, RowState.INVALID}:
         return None
-    return (row_id, error is None) if isinstance(row_id, (str, int)) else None
+    said = "text" if as_text else "output"
+    result: dict[str, Any] = orjson.loads(row["body"]) if row["body"] is not None else {}
+    error = None if state == RowState.SUCCEEDED else _error(row, result)
+    paid = not row["shared"] and state != RowState.INVALID
+    cost = row["cost_usd"] if paid else 0
+    return {
+        "id": None if row["row_id"] is None else orjson.loads(row["row_id"]),
+        said: None if error else _said(row, result, said),
+        "model": result.get("model"),
+        "provider": result.get("provider"),
+        "tokens": {
+            "input": row["input_tokens"] if paid else 0,
+            "output": row["output_tokens"] if paid else 0,
+        },
+        "cost_usd": None if cost is None else float(cost),
+        "attempts": row["attempts"] if paid else 0,
+        "job_id": None if row["job_id"] is None else str(row["job_id"]),
+        "error": error,
+        "simulated": bool(result.get("simulated")),
+    }
 
 
-def _line(row: dict[str, Any]) -> bytes:
-    return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+def encoded(answer: Mapping[str, Any]) -> bytes:
+    """An answer as a line of JSON."""
+    return orjson.dumps(answer, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _said(row: Any, result: Mapping[str, Any], said: str) -> Any:
+    if row["answer"] is not None:  # its part of an answer to several rows
+        return orjson.loads(row["answer"])
+    return result.get(said)
+
+
+def _error(row: Any, result: Mapping[str, Any]) -> dict[str, Any]:
+    if row["state"] == RowState.INVALID:
+        return {"kind": INVALID_ROW, "message": row["error"] or f"why {_NOT_KEPT}"}
+    found = result.get("error")
+    if isinstance(found, dict) and found:
+        return cast("dict[str, Any]", found)
+    kind = row["error"] or result.get("status") or "failed"
+    return {"kind": kind, "message": f"job {kind}" if row["body"] else f"why {_NOT_KEPT}"}

@@ -5,11 +5,14 @@ Each loader raises InvalidJob, one line that names the option, the file and what
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, cast
 
 import orjson
 
+from penstock_client.backfill.plan import Example
+from penstock_client.backfill.source import Malformed, Source
 from penstock_client.backfill.template import Template
 from penstock_schemas.errors import InvalidJob
 
@@ -35,20 +38,28 @@ def load_labels(path: Path) -> tuple[str, ...]:
 
 def load_schema(path: Path) -> dict[str, Any]:
     """A JSON Schema, checked against the meta-schema that it names (or the latest)."""
-    from jsonschema.exceptions import SchemaError
-    from jsonschema.validators import validator_for
-
     schema = _json(_read(path, "schema-file"), path, "schema-file")
     if not isinstance(schema, dict) or not schema:
         raise _wrong("schema-file", path, "is not a JSON object with a schema in it")
     schema = cast("dict[str, Any]", schema)
+    problem = schema_problem(schema)
+    if problem is not None:
+        raise _wrong("schema-file", path, f"is not a JSON Schema{problem}")
+    return schema
+
+
+def schema_problem(schema: dict[str, Any]) -> str | None:
+    """What keeps a JSON object from being a JSON Schema; None where nothing does."""
+    from jsonschema.exceptions import SchemaError
+    from jsonschema.validators import validator_for
+
     try:
         validator_for(schema).check_schema(schema)  # pyright: ignore[reportUnknownMemberType]
     except SchemaError as error:
         place = "/".join(str(part) for part in error.absolute_path)
         at = f" at {place}" if place else ""
-        raise _wrong("schema-file", path, f"is not a JSON Schema{at}: {error.message}") from None
-    return schema
+        return f"{at}: {error.message}"
+    return None
 
 
 def load_template(path: Path) -> Template:
@@ -57,6 +68,32 @@ def load_template(path: Path) -> Template:
     if not text.strip():
         raise _wrong("prompt-file", path, "is empty")
     return Template.parse(text, origin=f"prompt-file: {path}")
+
+
+def load_examples(
+    path: Path, *, text_field: str, label_field: str, count: int
+) -> tuple[Example, ...]:
+    """So many examples of a labelled file (JSON lines, CSV or TSV), as many of each label as fit.
+
+    The first ones of each label, label by label in turns, so the same file gives the same examples.
+    """
+    by_label: dict[str, list[Example]] = {}
+    source = Source(path, label_field)
+    _read(path, "examples")
+    for row in source.rows():
+        if isinstance(row, Malformed) or row.problem:
+            told = row.message if isinstance(row, Malformed) else row.problem
+            raise _wrong("examples", path, f"line {row.line}: {told}")
+        text, label = row.fields.get(text_field), row.fields.get(label_field)
+        if not isinstance(text, str) or not isinstance(label, str) or not text.strip():
+            need = f"needs the texts {text_field!r} and {label_field!r}"
+            raise _wrong("examples", path, f"line {row.line}: {need}")
+        by_label.setdefault(label, []).append(Example(text, label))
+    turns = zip_longest(*by_label.values())
+    chosen = [example for turn in turns for example in turn if example is not None][:count]
+    if not chosen:
+        raise _wrong("examples", path, "holds no examples")
+    return tuple(chosen)
 
 
 def _read(path: Path, option: str) -> str:

@@ -1,13 +1,17 @@
-"""Reading: JSON lines or CSV as a stream of rows, each with its line; flat memory at any size."""
+"""Reading: JSON lines or CSV as a stream of rows, each with its line; flat memory at any size.
+
+`RowSource` is what a backfill needs of any input; `parquet.py` and `sql.py` have the other ones.
+"""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import orjson
 
@@ -17,6 +21,9 @@ _BOM = b"\xef\xbb\xbf"
 #: The longest cell that a CSV row may have, in characters; the csv module's own limit is 131,072.
 _CELL_CHARS = 64 * 1024 * 1024
 _WAYS = {".csv": ",", ".tsv": "\t"}
+
+#: Rows that are in memory at the same time.
+PAGE_ROWS = 2000
 
 RowId = str | int
 
@@ -49,6 +56,67 @@ def key_of(row_id: RowId) -> bytes:
     return blake2b(str(row_id).encode(), digest_size=16).digest()
 
 
+def row_of(line: int, fields: dict[str, Any], id_field: str, problem: str = "") -> Row | Malformed:
+    """A row of an input, or why it is none."""
+    row_id = fields.get(id_field)
+    if isinstance(row_id, (str, int)) and not isinstance(row_id, bool) and row_id != "":
+        return Row(line, row_id, key_of(row_id), fields, problem)
+    if problem:
+        return Malformed(line, problem)
+    if row_id is None or row_id == "":
+        return Malformed(line, f"has no {id_field!r}", frozenset(fields))
+    return Malformed(line, f"{id_field!r} is neither text nor an integer")
+
+
+Page = list[Row | Malformed]
+
+
+class RowSource(Protocol):
+    """Where rows come from, in an order."""
+
+    @property
+    def origin(self) -> str:
+        """What people call it."""
+        ...
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether rows are the same each time, so that an interrupted load may go on."""
+        ...
+
+    def where(self, line: int) -> str:
+        """A row's place, as errors name it."""
+        ...
+
+    async def check(self, needed: frozenset[str]) -> None:
+        """Refuse what cannot be read, or lacks a field of `needed`; raises InvalidJob."""
+        ...
+
+    async def fingerprint(self) -> str:
+        """A hash of what it holds: equal for the same rows under the same IDs."""
+        ...
+
+    def pages(self, skip: int) -> AsyncIterator[Page]:
+        """Its rows in order, but for the first `skip`."""
+        ...
+
+
+async def pages_of(rows: Iterator[Row | Malformed], skip: int) -> AsyncIterator[Page]:
+    """Rows of a file in pages."""
+    left = islice(rows, skip, None)
+    while page := list(islice(left, PAGE_ROWS)):
+        yield page
+
+
+def file_fingerprint(path: Path, *told: str) -> str:
+    """A hash of a file's bytes, and of what else decides what its rows are."""
+    hashed = blake2b(orjson.dumps(told), digest_size=16)
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            hashed.update(chunk)
+    return hashed.hexdigest()
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """An input file: CSV or TSV by its suffix, JSON lines otherwise. Can be read many times."""
@@ -56,7 +124,25 @@ class Source:
     path: Path
     id_field: str
 
-    def check(self, needed: frozenset[str]) -> None:
+    @property
+    def is_repeatable(self) -> bool:
+        """Its fingerprint says that it is the same file."""
+        return True
+
+    @property
+    def origin(self) -> str:
+        """The file's path."""
+        return str(self.path)
+
+    async def fingerprint(self) -> str:
+        """A hash of the file's bytes."""
+        return file_fingerprint(self.path, self.id_field, self.path.suffix.lower())
+
+    def pages(self, skip: int) -> AsyncIterator[Page]:
+        """The file's rows."""
+        return pages_of(self.rows(), skip)
+
+    async def check(self, needed: frozenset[str]) -> None:
         """Refuse a file that cannot be read, or whose header lacks a field of `needed`.
 
         Raises InvalidJob that names the file or the field. Says nothing about JSON lines' fields.
@@ -102,7 +188,7 @@ class Source:
                     yield Malformed(line, f"not JSON: {error.msg}")
                     continue
                 if isinstance(found, dict):
-                    yield self._row(line, cast("dict[str, Any]", found))
+                    yield row_of(line, cast("dict[str, Any]", found), self.id_field)
                 else:
                     yield Malformed(line, "not a JSON object")
 
@@ -134,17 +220,7 @@ class Source:
             cells = [
                 cell.encode(errors="surrogateescape").decode(errors="replace") for cell in cells
             ]
-        return self._row(line, dict(zip(header, cells, strict=False)), problem)
-
-    def _row(self, line: int, fields: dict[str, Any], problem: str = "") -> Row | Malformed:
-        row_id = fields.get(self.id_field)
-        if isinstance(row_id, (str, int)) and not isinstance(row_id, bool) and row_id != "":
-            return Row(line, row_id, key_of(row_id), fields, problem)
-        if problem:
-            return Malformed(line, problem)
-        if row_id is None or row_id == "":
-            return Malformed(line, f"has no {self.id_field!r}", frozenset(fields))
-        return Malformed(line, f"{self.id_field!r} is neither text nor an integer")
+        return row_of(line, dict(zip(header, cells, strict=False)), self.id_field, problem)
 
     def _check_header(self, needed: frozenset[str]) -> None:
         way = _WAYS[self.path.suffix.lower()]

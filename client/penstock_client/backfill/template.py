@@ -61,6 +61,11 @@ class Template:
             if name not in fields:
                 raise InvalidJob(f"the prompt needs the field {name!r}, which it lacks", field=name)
             value = fields[name]
-            parts.append(value if isinstance(value, str) else orjson.dumps(value).decode())
+            parts.append(value if isinstance(value, str) else _json(value))
             parts.append(literal)
         return "".join(parts)
+
+
+def _json(value: Any) -> str:
+    """A value as JSON; what JSON has no word for, such as a decimal, as its text."""
+    return orjson.dumps(value, default=str).decode()

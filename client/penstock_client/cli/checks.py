@@ -33,6 +33,7 @@ from penstock_client.cli.provider_checks import (
     read_providers,
 )
 from penstock_client.cli.running import load_settings
+from penstock_client.cli.webhook_checks import judge_webhooks
 from penstock_client.connections import close_redis, redis_pool
 from penstock_client.gates import read_gates
 from penstock_client.index_state import read_limits
@@ -69,6 +70,8 @@ async def all_checks() -> list[Check]:
         if ledger is not None:
             known, found = await _catalogue(ledger, file)
             checks.append(found)
+        if ledger is not None:
+            checks.append(judge_webhooks((await ledger.fetch("webhook_counts"))[0]))
         if redis is not None and ledger is not None:
             found = await read_providers(redis, ledger, [row.name for row in known.providers])
             checks.append(judge_steward(found))

@@ -24,8 +24,12 @@ from penstock_client.cli import (
     models,
     pauses,
     providers,
+    runs,
+    skills,
+    stream,
     submit,
     usage,
+    webhooks,
     workspaces,
 )
 from penstock_client.cli.running import DEBUG_VARIABLE, exit_code_of
@@ -66,11 +70,15 @@ def new_app() -> typer.Typer:
     app.callback()(_penstock)
     for module in (
         submit,
+        stream,
         explain,
         jobs,
         backfill,
+        skills,
+        runs,
         workspaces,
         keys,
+        webhooks,
         usage,
         models,
         providers,

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Self
 
 import typer
 
-from penstock_client.cli.printing import shown_seconds
+from penstock_client.cli.backfill_shown import figures
+from penstock_schemas.backfills import BackfillState
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from penstock_client.backfill import Tally
+    from penstock_schemas.backfills import BackfillStatus
 
 #: Rows that cannot be asked are named one by one up to here, then counted.
 NAMED_ROWS = 100
@@ -24,54 +25,50 @@ _QUIET_S = 15.0
 
 
 class Progress(ABC):
-    """What is common to both: rows that cannot be asked, and the figures of one moment."""
+    """What is common to both: what is said and counted."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
-        self._bad_rows = 0
         self._hinted = False
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._bad_rows > NAMED_ROWS:
-            self.say(f"error: {self._bad_rows - NAMED_ROWS:,} more rows like these")
+        self._hinted = True
 
-    def bad_row(self, where: str, message: str) -> None:
-        """One line for a row that cannot be asked, until there are too many."""
-        self._bad_rows += 1
-        if self._bad_rows <= NAMED_ROWS:
-            self.say(f"error: {where}: {message}")
+    def bad_row(self, told: str) -> None:
+        """One line for a row that cannot be asked; `told` begins with its place."""
+        self.say(f"error: {told}")
 
-    def update(self, tally: Tally) -> None:
+    def more_bad_rows(self, count: int) -> None:
+        """Of so many rows that cannot be asked the first ones were named."""
+        if count > NAMED_ROWS:
+            self.say(f"error: {count - NAMED_ROWS:,} more rows like these")
+
+    def loaded(self, rows: int) -> None:
+        """So many rows are loaded."""
+        self.count(rows, None, "rows loaded")
+
+    def written(self, rows: int) -> None:
+        """So many rows are written."""
+        self.count(rows, None, "rows written")
+
+    def update(self, status: BackfillStatus) -> None:
         """Show how far it is."""
-        quiet = not tally.succeeded and time.monotonic() - self._began > _QUIET_S
-        if quiet and not self._hinted and tally.done < tally.rows:
+        running = status.status is BackfillState.RUNNING and not status.succeeded
+        quiet = running and time.monotonic() - self._began > _QUIET_S
+        if quiet and not self._hinted:
             self._hinted = True
             self.say("no answer yet: is a worker running? `penstock doctor` tells")
-        self.show(tally)
-
-    def figures(self, tally: Tally) -> str:
-        """Rate, cost so far and projected, errors, time left."""
-        elapsed_s = time.monotonic() - self._began
-        rate = tally.ended / elapsed_s if elapsed_s > 0 else 0.0
-        parts = [f"{rate:,.0f} rows/s", f"${tally.cost_usd:.4f}"]
-        projected = tally.projected_cost_usd()
-        if projected is not None:
-            parts[-1] += f" of about ${projected:.4f}"
-        if tally.failed:
-            parts.append(f"{tally.failed:,} failed")
-        if rate > 0 and tally.done < tally.rows:
-            parts.append(f"{shown_seconds((tally.rows - tally.done) / rate)} left")
-        return ", ".join(parts)
+        self.count(status.done, status.rows, figures(status))
 
     @abstractmethod
     def say(self, message: str) -> None:
         """One line, without disturbing what is shown."""
 
     @abstractmethod
-    def show(self, tally: Tally) -> None:
+    def count(self, done: int, total: int | None, told: str) -> None:
         """Bring what is shown up to date."""
 
 
@@ -86,12 +83,12 @@ class PlainProgress(Progress):
         """One line on stderr."""
         typer.echo(message, err=True)
 
-    def show(self, tally: Tally) -> None:
+    def count(self, done: int, total: int | None, told: str) -> None:
         """A line, unless the last one is recent."""
         now = time.monotonic()
         if now - self._shown >= _PLAIN_EVERY_S:
             self._shown = now
-            self.say(f"{tally.done:,}/{tally.rows:,} rows, {self.figures(tally)}")
+            self.say(f"{done:,} {told}" if total is None else f"{done:,}/{total:,} rows, {told}")
 
 
 class BarProgress(Progress):
@@ -112,22 +109,15 @@ class BarProgress(Progress):
         return self
 
     def __exit__(self, *_: object) -> None:
-        super().__exit__()
         self._bar.stop()
 
     def say(self, message: str) -> None:
         """One line above the bar."""
         self._bar.console.print(message, markup=False, highlight=False, soft_wrap=True)
 
-    def show(self, tally: Tally) -> None:
+    def count(self, done: int, total: int | None, told: str) -> None:
         """Move the bar."""
-        self._bar.update(
-            self._task,
-            completed=tally.done,
-            total=tally.rows,
-            description=self.figures(tally),
-            refresh=True,
-        )
+        self._bar.update(self._task, completed=done, total=total, description=told, refresh=True)
 
 
 def new_progress() -> Progress:

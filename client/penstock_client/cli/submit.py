@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from penstock_client.cli.printing import print_json, shown_cost, shown_seconds
+from penstock_client.cli.answers import print_after_pieces, print_result
+from penstock_client.cli.printing import print_json
 from penstock_client.cli.running import connected, known_id, read_text, run
+from penstock_client.cli.stream import follow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,13 +127,19 @@ def submit(  # noqa: PLR0917 - options of a command
     idempotency_key: Annotated[
         str | None, typer.Option(help="Gives the first job of the workspace with this key.")
     ] = None,
+    webhook: Annotated[
+        str | None, typer.Option(metavar="URL", help="Tell this address of the job's end.")
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the result; print that.")] = False,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Wait, and print the answer as it comes.")
+    ] = False,
     timeout_s: Annotated[
-        float | None, typer.Option(min=0.001, help="With --wait: give up after so long.")
+        float | None, typer.Option(min=0.001, help="Give up waiting after so long.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Submit one job and print its ID, or with --wait its result."""
+    """Submit one job and print its ID, or with --wait or --stream its answer."""
     kind = type_ or type_of(capability)
     fields: dict[str, Any] = {
         "workspace": workspace,
@@ -155,6 +163,8 @@ def submit(  # noqa: PLR0917 - options of a command
         "agent": agent,
         "task_type": task_type,
         "idempotency_key": idempotency_key,
+        "webhook": webhook,
+        "stream": stream or None,
     }
     submitted: list[str] = []
 
@@ -165,9 +175,10 @@ def submit(  # noqa: PLR0917 - options of a command
         return f"the job goes on; await it with `penstock result {job_id}`"
 
     job = _job(kind, fields)
-    answer = run(_submit(job, submitted.append, wait=wait, timeout_s=timeout_s), go_on=go_on)
+    work = _submit(job, submitted.append, wait=wait, stream=stream, timeout_s=timeout_s, json=json)
+    answer, read = run(work, go_on=go_on)
     if answer is not None:
-        _print_result(answer, json=json)
+        print_after_pieces(answer, read, json=json)
     elif json:
         print_json({"job_id": submitted[0], "workspace": workspace})
     else:
@@ -184,16 +195,25 @@ def result(
     """Wait for a job and print its answer; exits with 1 when it has none."""
     known = known_id(job_id)
     answer = run(_result(known, timeout_s), go_on=lambda: "the job goes on; run this again")
-    _print_result(answer, json=json)
+    print_result(answer, json=json)
 
 
 async def _submit(
-    job: AnyJob, submitted: Callable[[str], None], *, wait: bool, timeout_s: float | None
-) -> Result | None:
+    job: AnyJob,
+    submitted: Callable[[str], None],
+    *,
+    wait: bool,
+    stream: bool,
+    timeout_s: float | None,
+    json: bool,
+) -> tuple[Result | None, str]:
+    """The result, where it is waited for, and what was printed of it while it came."""
     async with connected() as penstock:
         handle = await asyncio.shield(penstock.submit(job))
         submitted(handle.job_id)
-        return await handle.result(timeout_s=timeout_s) if wait else None
+        if stream:
+            return await follow(penstock, handle.job_id, timeout_s=timeout_s, json=json)
+        return await handle.result(timeout_s=timeout_s) if wait else None, ""
 
 
 async def _result(job_id: str, timeout_s: float | None) -> Result:
@@ -258,47 +278,3 @@ def _job(kind: JobType, fields: dict[str, Any]) -> AnyJob:
     if not given.pop("multi"):
         return build_job(JOB_TYPES[kind.value], given)
     return build_job(JOB_TYPES[kind.value], {**given, "multi": True})
-
-
-def _print_result(answer: Result, *, json: bool) -> None:
-    if json:
-        typer.echo(answer.model_dump_json())
-    elif answer.ok:
-        typer.echo(_answer_text(answer))
-        typer.echo(_about(answer), err=True)
-    else:
-        error = answer.error
-        why = f"{error.kind.value}: {error.message}" if error else answer.status.label
-        typer.echo(f"error: job {answer.job_id} {answer.status.label}: {why}", err=True)
-        typer.echo(_about(answer), err=True)
-    if not answer.ok:
-        raise typer.Exit(1)
-
-
-def _answer_text(answer: Result) -> str:
-    import orjson
-
-    if isinstance(answer.output, str):
-        return answer.output
-    if answer.output is not None:
-        return orjson.dumps(answer.output, option=orjson.OPT_INDENT_2).decode()
-    if answer.vectors:
-        return "\n".join(orjson.dumps(vector).decode() for vector in answer.vectors)
-    if answer.tool_calls and not answer.text:
-        calls = [call.model_dump(mode="json", exclude_none=True) for call in answer.tool_calls]
-        return orjson.dumps(calls, option=orjson.OPT_INDENT_2).decode()
-    return answer.text or ""
-
-
-def _about(answer: Result) -> str:
-    """One line: what it took."""
-    parts = [
-        f"{answer.provider}/{answer.model}" if answer.provider else "no provider",
-        f"{answer.usage.input_tokens} + {answer.usage.output_tokens} tokens",
-        shown_cost(answer.cost_usd) if answer.attempts else "no cost",
-        f"{answer.attempts} {'call' if answer.attempts == 1 else 'calls'}",
-        shown_seconds(answer.duration_ms / 1000),
-    ]
-    if answer.simulated:
-        parts.append("simulated")
-    return f"[{' · '.join(parts)}]"

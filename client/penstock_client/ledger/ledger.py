@@ -212,6 +212,7 @@ def _columns(jobs: Sequence[NewJob]) -> tuple[Any, ...]:
         [job.task_description for job in jobs],
         [job.trace for job in jobs],
         [job.owner for job in jobs],
+        [job.webhook for job in jobs],
         [job.body for job in jobs],
         min(ids),
         max(ids),

@@ -19,7 +19,7 @@ from penstock_schemas.workspaces import DEFAULT_CONFIGURATION, BudgetMode, OnBud
 class NewJob:
     """A job as it is recorded and indexed: placed at the first of its routes.
 
-    `owner` is the run or the backfill that it belongs to, which is told of its end.
+    `owner` is the run or the backfill that it belongs to; its end is told to that and to `webhook`.
     """
 
     job_id: UUID
@@ -46,6 +46,7 @@ class NewJob:
     task_description: str | None = None
     trace: str | None = None
     owner: UUID | None = None
+    webhook: str | None = None
     body: bytes
 
     @property

@@ -35,6 +35,7 @@ from penstock_worker.up.plan import (
     server_variables,
     simulator_service,
     steward_service,
+    webhook_variables,
     worker_services,
 )
 from penstock_worker.up.servers import StackFailed, port_or_free, prepare, private_keys, servers
@@ -126,7 +127,7 @@ async def _start(
         await prepare(ready)
     addresses = server_variables(
         redis_url=ready.require_redis(), database_url=ready.require_database()
-    )
+    ) | webhook_variables(settings)
     keys = private_keys(settings, {}, own=True)
     hear = stack.enter_context(_logs(settings.home / "logs"))
     with shown.step("start steward, simulator, workers"):
@@ -155,7 +156,7 @@ def _services(addresses: dict[str, str], keys: dict[str, str]) -> list[Service]:
     choice = Choice(providers=tuple(map(models.provider, names)), simulated=True)
     port = port_or_free(0)
     return [
-        steward_service(addresses),
+        steward_service({**addresses, **keys}),
         simulator_service(port=port, latency_ms=LATENCY_MS, jitter_ms=JITTER_MS),
         *worker_services(
             choice, {**addresses, **keys}, workers=1, concurrency=None, simulator_port=port

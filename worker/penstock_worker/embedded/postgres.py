@@ -51,8 +51,9 @@ _SETTINGS = {
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "min_wal_size": "128MB",
-    "max_wal_size": "2GB",
-    "checkpoint_timeout": "15min",
+    # Bounds what a start after a kill has to replay: a few seconds' worth.
+    "max_wal_size": "512MB",
+    "checkpoint_timeout": "5min",
     "jit": "off",
     "random_page_cost": "1.1",
     "log_checkpoints": "off",

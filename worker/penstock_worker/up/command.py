@@ -16,10 +16,12 @@ from penstock_worker.up.plan import (
     Choice,
     Service,
     choose_providers,
+    compute_services,
     gateway_service,
     server_variables,
     simulator_service,
     steward_service,
+    webhook_variables,
     worker_services,
 )
 from penstock_worker.up.servers import (
@@ -38,13 +40,17 @@ _READY_WITHIN_S = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpOptions:
-    """The options of `penstock up`. `providers` None means all that have a key."""
+    """The options of `penstock up`. `providers` None means all that have a key.
+
+    `compute` are the modules of COMPUTE functions that are called here.
+    """
 
     providers: Sequence[str] | None
     workers: int
     concurrency: int | None
     port: int
     simulate: bool | None
+    compute: Sequence[str] = ()
 
 
 def run_up(options: UpOptions, settings: Settings, variables: Mapping[str, str]) -> None:
@@ -90,7 +96,8 @@ async def _run(
         addresses = server_variables(
             redis_url=found.require_redis(), database_url=found.require_database()
         )
-        services = _services(options, choice, addresses, keys=keys, terminal=terminal)
+        shared = addresses | webhook_variables(settings)
+        services = _services(options, choice, shared, keys=keys, terminal=terminal)
         async with running(
             services,
             hear=terminal.hear,
@@ -124,9 +131,10 @@ def _services(
     if options.port not in (0, port):
         terminal.say(f"port {options.port} is in use; the gateway takes {port} instead")
     simulator_port = port_or_free(0) if choice.simulated else None
-    services = [steward_service(addresses), gateway_service(addresses, port=port)]
+    services = [steward_service({**addresses, **keys}), gateway_service(addresses, port=port)]
     if simulator_port is not None:
         services.append(simulator_service(port=simulator_port, latency_ms=0, jitter_ms=0))
+    services += compute_services(options.compute, addresses)
     return services + worker_services(
         choice,
         {**addresses, **keys},

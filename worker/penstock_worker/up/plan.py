@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from penstock_client.settings import DATABASE_VARIABLE, REDIS_VARIABLE
+from penstock_client.settings import DATABASE_VARIABLE, REDIS_VARIABLE, Settings
+from penstock_client.webhooks.addresses import PRIVATE_VARIABLE
 from penstock_schemas.catalog import Catalog, Provider
 from penstock_schemas.errors import ConfigurationError, MissingKey
 from penstock_worker.credentials import base_url_variable
@@ -82,6 +83,12 @@ def server_variables(*, redis_url: str, database_url: str) -> dict[str, str]:
     return {REDIS_VARIABLE: redis_url, DATABASE_VARIABLE: database_url}
 
 
+def webhook_variables(settings: Settings) -> dict[str, str]:
+    """Webhooks of a stack on one machine may lead to it, unless the environment says otherwise."""
+    said = "webhook_private" in settings.model_fields_set
+    return {PRIVATE_VARIABLE: settings.webhook_private if said else "allow"}
+
+
 def simulator_service(*, port: int, latency_ms: float, jitter_ms: float) -> Service:
     """The simulated providers, at a port that stays the same over restarts."""
     arguments = ("simulator", "--port", str(port))
@@ -92,11 +99,14 @@ def simulator_service(*, port: int, latency_ms: float, jitter_ms: float) -> Serv
 
 
 def steward_service(servers: Mapping[str, str]) -> Service:
-    """The one that keeps the index true to the ledger."""
+    """The one that keeps the index true to the ledger, and sends webhooks.
+
+    `servers` are its variables: where servers are, and what opens the secrets of webhooks.
+    """
     return Service(
         name="steward",
         arguments=("steward", "--json-logs"),
-        variables=_without_private_keys(servers),
+        variables=dict(servers),
         ready_event="steward.started",
         serves=True,
     )
@@ -147,6 +157,19 @@ def worker_services(
             for number in range(1, workers + 1)
         ]
     return services
+
+
+def compute_services(modules: Sequence[str], servers: Mapping[str, str]) -> list[Service]:
+    """A process for each module of COMPUTE functions."""
+    return [
+        Service(
+            name=module.rpartition(".")[2],
+            arguments=("worker", "--compute", module, "--json-logs", "--drain-s", str(DRAIN_S)),
+            variables=_without_private_keys(servers),
+            ready_event="compute.started",
+        )
+        for module in modules
+    ]
 
 
 def _without_private_keys(variables: Mapping[str, str]) -> dict[str, str]:

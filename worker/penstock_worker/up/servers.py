@@ -59,7 +59,7 @@ async def servers(
 
 
 def private_keys(settings: Settings, variables: Mapping[str, str], *, own: bool) -> dict[str, str]:
-    """What workers, and only they, are told of their private keys.
+    """What workers and the steward, and only they, are told of their private keys.
 
     With servers of its own a stack makes the file with a first key where there is none; on other
     servers a key of its own would be a stranger's. Raises StackFailed when it cannot be made.

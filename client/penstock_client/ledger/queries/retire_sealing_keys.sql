@@ -3,4 +3,5 @@
 delete from penstock.sealing_keys s
 where s.id = any ($1::text[])
   and not exists (select from penstock.provider_keys k where k.sealed_to = s.id)
+  and not exists (select from penstock.webhook_secrets w where w.sealed_to = s.id)
 returning s.id

@@ -1,0 +1,5 @@
+-- The sealed secrets that deliveries of workspace $1 are signed with, the newest first.
+select id, sealed, problem
+from penstock.webhook_secrets
+where workspace = $1 and (expires_at is null or expires_at > now())
+order by created_at desc, id

@@ -1,0 +1,1 @@
+"""Pipelines: skills that are declared once, and their runs."""

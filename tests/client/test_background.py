@@ -1,0 +1,61 @@
+"""Loops that must not end, and must end when they are told to."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+
+import pytest
+
+from penstock_client.background import forever
+
+logger = logging.getLogger("penstock.test")
+
+
+def swallowing(
+    error: type[Exception] | None,
+) -> tuple[Callable[[], Coroutine[None, None, None]], asyncio.Event]:
+    """A turn that waits, and makes something else of its cancellation."""
+    waits = asyncio.Event()
+
+    async def turn() -> None:
+        waits.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if error is not None:
+                raise error from None
+
+    return turn, waits
+
+
+@pytest.mark.parametrize("error", [TimeoutError, ValueError, None])
+async def test_loop_ends_although_its_turn_swallows_the_cancellation(
+    error: type[Exception] | None,
+) -> None:
+    turn, waits = swallowing(error)
+    loop = asyncio.create_task(forever(turn, event="test.failed", logger=logger))
+    await waits.wait()
+    loop.cancel()
+    done, _ = await asyncio.wait([loop], timeout=2)
+    assert done and loop.cancelled()
+
+
+@pytest.mark.parametrize("error", [TimeoutError, ValueError])
+async def test_loop_goes_on_after_a_turn_that_failed(error: type[Exception]) -> None:
+    turns = 0
+    went_on = asyncio.Event()
+
+    async def turn() -> None:
+        nonlocal turns
+        turns += 1
+        if turns == 1:
+            raise error
+        went_on.set()
+        await asyncio.Event().wait()
+
+    loop = asyncio.create_task(forever(turn, event="test.failed", logger=logger))
+    await asyncio.wait_for(went_on.wait(), 2)
+    loop.cancel()
+    await asyncio.wait([loop])

@@ -1,0 +1,1 @@
+"""What carries backfills: a duty of the steward."""

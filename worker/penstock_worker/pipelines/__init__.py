@@ -1,0 +1,1 @@
+"""Pipelines: what carries runs on, and the pools that call COMPUTE functions."""

@@ -1,0 +1,1 @@
+"""Sends what webhooks are to be told: in the steward, beside its other duties."""
