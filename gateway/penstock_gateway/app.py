@@ -19,6 +19,7 @@ from penstock_gateway import problems
 from penstock_gateway.auth import Allowed
 from penstock_gateway.awaiting import Waits
 from penstock_gateway.connection import Connection
+from penstock_gateway.console import router as console
 from penstock_gateway.metrics import metrics_router, readings_of
 from penstock_gateway.openapi import DESCRIPTION, TITLE, describe
 from penstock_gateway.routes import (
@@ -109,6 +110,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     ):
         app.include_router(part.router)
     app.include_router(config.named)
+    console.install(app)
     app.include_router(webhooks.router)
     return app
 
