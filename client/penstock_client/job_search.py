@@ -19,7 +19,7 @@ from penstock_schemas.ids import JobId
 from penstock_schemas.status import JobState
 
 #: Jobs that one search looks at.
-SCANNED: Final = 20_000
+SCANNED: Final = 10_000
 #: Failed jobs of a kind are counted so far.
 COUNTED: Final = 10_000
 _FIRST, _LAST = UUID(int=0), UUID(int=2**128 - 1)

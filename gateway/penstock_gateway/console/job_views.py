@@ -30,6 +30,7 @@ _PARTS: Final = (
     "system", "prompt", "text", "messages", "input", "labels", "output_schema", "tools",
 )  # fmt: skip
 _MOST_NUMBERS: Final = 8
+_WORTH_TELLING_MS: Final = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,7 @@ class Moment:
     cost_usd: Decimal | None = None
     took_ms: int | None = None
     tokens: tuple[int, int] | None = None
+    waited_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,16 +126,16 @@ def _life(job: JobSeen, attempts: Sequence[AttemptSeen]) -> tuple[Moment, ...]:
     moments = [Moment(at=job.created_at, kind="", what="submitted", detail=f"{job.lane} lane")]
     last: datetime = job.created_at
     for attempt in attempts:
-        waited_s = (attempt.started_at - last).total_seconds()
-        if waited_s >= 0.05:
-            waits = "admitted" if len(moments) == 1 else "admitted again"
+        waited_ms = int((attempt.started_at - last).total_seconds() * 1000)
+        first = len(moments) == 1
+        if first and waited_ms >= _WORTH_TELLING_MS:
             moments.append(
                 Moment(
-                    at=attempt.started_at, kind="", what=waits, took_ms=int(waited_s * 1000),
+                    at=attempt.started_at, kind="", what="admitted", took_ms=waited_ms,
                     detail="waited",
                 )
             )  # fmt: skip
-        moments.append(_call(attempt))
+        moments.append(_call(attempt, waited_ms=None if first else waited_ms))
         ended = attempt.started_at
         if attempt.duration_ms is not None:
             ended += timedelta(milliseconds=attempt.duration_ms)
@@ -151,7 +153,7 @@ def _life(job: JobSeen, attempts: Sequence[AttemptSeen]) -> tuple[Moment, ...]:
     return tuple(moments)
 
 
-def _call(attempt: AttemptSeen) -> Moment:
+def _call(attempt: AttemptSeen, *, waited_ms: int | None) -> Moment:
     used = bool(attempt.input_tokens or attempt.output_tokens)
     state = "running" if attempt.state == "open" else attempt.state
     return Moment(
@@ -163,6 +165,7 @@ def _call(attempt: AttemptSeen) -> Moment:
         cost_usd=attempt.cost_usd,
         took_ms=attempt.duration_ms,
         tokens=(attempt.input_tokens, attempt.output_tokens) if used else None,
+        waited_ms=waited_ms if waited_ms is not None and waited_ms >= _WORTH_TELLING_MS else None,
     )
 
 

@@ -13,6 +13,7 @@ from penstock_client.gates import GateState
 from penstock_client.index_state import LimitState
 from penstock_client.queue_depth import ProviderDepth
 from penstock_gateway.console.pulse import Pulse
+from penstock_schemas.status import Lane
 
 #: The drawing's measures: its width, where the gate stands, and the counts that fill each side.
 WIDTH: Final = 600
@@ -224,11 +225,24 @@ def _lane(
         simulated=bool(today and today.simulated),
         gates=gates,
         limits=limits,
-        pauses=tuple(
-            (scope, reason) for where, scope, reason in pulse.paused if where in {provider, "*"}
-        ),
+        pauses=_pauses(provider, pulse.paused, workspace),
         errors=tuple((kind, calls) for where, kind, calls in pulse.errors if where == provider),
     )
+
+
+def _pauses(
+    provider: str, paused: tuple[tuple[str, str, str], ...], workspace: str | None
+) -> tuple[tuple[str, str], ...]:
+    """What is paused at a provider, with its reason; to a workspace nothing of another's."""
+    found: list[tuple[str, str]] = []
+    for where, scope, reason in paused:
+        kind, _, name = scope.partition(":")
+        foreign = kind == "tag" or (kind == "workspace" and name != workspace)
+        if where not in {provider, "*"} or (workspace is not None and foreign):
+            continue
+        named = Lane(int(name)).label if kind == "lane" else name
+        found.append((f"{kind} {named}".strip(), reason))
+    return tuple(found)
 
 
 def _standing(
@@ -276,10 +290,9 @@ def _limit(limit: LimitState) -> LimitShown:
     unit = limit.unit.replace("_", " ")
     per = {0: "", 60: "a minute", 86_400: "a day"}.get(limit.window_s, f"in {limit.window_s} s")
     kind, _, named = limit.scope.partition(":")
-    place = "" if kind == "provider" else f"{kind} {'each' if named == '*' else named}: "
-    what = "calls at once" if limit.unit == "concurrency" else unit
+    unit = "calls at once" if limit.unit == "concurrency" else unit
     return LimitShown(
-        what=f"{place}{what}",
+        what=_scope(kind, named, unit),
         amount=limit.amount,
         per=per,
         in_use=limit.in_use,
@@ -288,6 +301,22 @@ def _limit(limit: LimitState) -> LimitShown:
         share=limit.share,
         waiting=limit.waiting,
     )
+
+
+_OF_PLATFORM: Final = " of the platform's key"
+
+
+def _scope(kind: str, named: str, unit: str) -> str:
+    """A limit's unit, and whose it is: `gpt-4o requests`, `gpt-4o requests of key 1f…`."""
+    if kind == "provider":
+        return unit
+    if named == "*":
+        return f"{unit} of each {kind}"
+    credential, slash, model = named.partition("/")
+    if kind not in {"group", "credential"}:
+        return f"{named} {unit}" if kind == "model" else f"{unit} of {kind} {named}"
+    whose = "" if credential == "platform" else f" of {credential.replace('-', ' ', 1)}"
+    return f"{model} {unit}{whose}" if slash else f"{unit}{whose or _OF_PLATFORM}"
 
 
 def _scaled(number: int, full: int, width: float) -> float:

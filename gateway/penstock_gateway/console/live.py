@@ -29,7 +29,8 @@ def live(
 ) -> EventSourceResponse:
     """The events `name`, each with the part as HTML, whenever it has changed.
 
-    Ends when the visitor's token is not good any more, or what it shows is gone. While a server
+    Ends when the visitor's token is not good any more, or what it shows is gone: the browser then
+    asks again, is refused, and the page is loaded anew. While a server
     behind us is away nothing is sent, and then the part as it is. Raises Refused where too many
     look on.
     """
@@ -50,13 +51,11 @@ async def _events(
         while True:
             try:
                 if await serving.tokens.identity(token) is None:
-                    yield ServerSentEvent("", event="ended")
                     return
                 found = await render()
             except (Unavailable, *AWAY):
                 found = shown
             except PenstockError:
-                yield ServerSentEvent("", event="ended")
                 return
             if found != shown:
                 shown = found

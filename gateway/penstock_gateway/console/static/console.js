@@ -59,9 +59,10 @@
     if (picked instanceof HTMLSelectElement && picked.dataset.goes !== undefined) picked.form.requestSubmit();
   });
 
-  // A stream that has ended for good (logged out, gone) is followed by the page as it is now.
-  document.addEventListener("htmx:sseBeforeMessage", (event) => {
-    if (event.detail.type === "ended") location.reload();
+  // A stream that fails: if this page is no more (logged out, gone), show what is in its place.
+  document.addEventListener("htmx:sseError", async () => {
+    const answer = await fetch(location.href, { redirect: "manual" }).catch(() => null);
+    if (answer && (answer.type === "opaqueredirect" || answer.status === 404)) location.reload();
   });
 
   // "/" goes to the search of a page, "g" and a letter to a page.
