@@ -7,6 +7,7 @@ worker answers. 20,000 rows, with `--full` 100,000.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import sys
@@ -103,19 +104,20 @@ async def _command(stand: Stand, source: Path, output: Path) -> tuple[dict[str, 
 @asynccontextmanager
 async def _highest(look: Callable[[], Awaitable[float]]) -> AsyncGenerator[list[float]]:
     """The highest of what is seen while the block runs, as a list of one."""
-    seen = [0.0]
+    seen, over = [0.0], asyncio.Event()
 
     async def watch() -> None:
-        while True:
+        while not over.is_set():
             seen[0] = max(seen[0], await look())
-            await asyncio.sleep(_LOOK_S)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), _LOOK_S)
 
     watching = asyncio.create_task(watch())
     try:
         yield seen
     finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+        over.set()
+        await watching
 
 
 def _memory_mb(pid: int) -> Callable[[], Awaitable[float]]:

@@ -15,10 +15,10 @@ from penstock_gateway.server import Server
 
 
 @contextmanager
-def listening(settings: Settings) -> Iterator[str]:
+def listening(settings: Settings, *, port: int = 0) -> Iterator[str]:
     """The address of a gateway that serves for the time of the block."""
     app = create_app(settings)
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", access_log=False)
+    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", access_log=False)
     server = Server(config, app.state.serving)
     thread = threading.Thread(target=server.run, name="gateway", daemon=True)
     thread.start()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 
 import httpx
@@ -23,6 +23,7 @@ from penstock_client import (
 )
 from penstock_client.remote.bodies import MOST_BYTES, chunks_of
 from tests.gateway.conftest import serving
+from tests.gateway.serving_thread import listening
 from tests.remote.conftest import WorkFor
 
 
@@ -189,8 +190,7 @@ async def test_thousand_awaits_take_few_connections(
     await work_for("fireworks", concurrency=200)
     results = await awaited
     assert {result.output for result in results} == {"refund"}
-    pool: Any = remote._http._requests._transport
-    assert len(pool._pool.connections) <= 9
+    assert len(_connections(remote._http._requests)) <= 9
 
 
 async def test_awaiting_outlives_lost_connections(
@@ -247,6 +247,34 @@ async def test_stream_goes_on_where_its_connection_was_lost(
         read = [delta async for delta in remote.stream(handle.job_id)]
     assert read == whole
     assert "".join(delta.text for delta in read) == result.text
+
+
+async def test_awaiting_outlives_its_gateway(
+    penstock: Penstock, empty: Settings, token: str, work_for: WorkFor
+) -> None:
+    with ExitStack() as first:
+        url = first.enter_context(listening(empty))
+        async with Penstock.connect(url, token=token) as remote:
+            handle = await remote.submit(refund())
+            awaited = asyncio.ensure_future(handle.result(timeout_s=30))
+            await _until_asked(remote)
+            await asyncio.to_thread(first.close)
+            assert not awaited.done()
+            with listening(empty, port=int(url.rpartition(":")[2])):
+                await work_for("fireworks")
+                assert (await awaited).output == "refund"
+
+
+async def _until_asked(remote: RemotePenstock) -> None:
+    """Return once a result is waited for at the gateway."""
+    async with asyncio.timeout(10):
+        while all(each.is_idle() for each in _connections(remote._http._requests)):
+            await asyncio.sleep(0.01)
+
+
+def _connections(client: httpx.AsyncClient) -> list[Any]:
+    pool: Any = client._transport
+    return pool._pool.connections
 
 
 async def test_stream_gives_up_on_a_gateway_that_stays_away(empty: Settings, token: str) -> None:

@@ -41,7 +41,6 @@ from penstock_schemas.errors import UnknownBackfill
 
 router = APIRouter(prefix="/v1/backfills", tags=["backfills"])
 _NDJSON = "application/x-ndjson"
-_MOST_NUMBER = 2**62
 
 
 async def _owned(backfill_id: str, identity: Identity, penstock: Penstock) -> BackfillStatus:
@@ -228,6 +227,13 @@ async def export(
     """The answers of all rows that have ended, as JSON lines. Needs the scope `jobs:read`."""
     rows = penstock.backfills.export(found.backfill_id, after=after, every_row=every_row)
     return StreamingResponse(_lines(rows, numbered=numbered), media_type=_NDJSON)
+
+
+@router.get("/{backfill_id}/plan", summary="What a backfill asks")
+async def plan(found: Readable, penstock: Connected) -> BackfillPlan:
+    """What it asks of each row, as it was given. Needs the scope `jobs:read`."""
+    asked = await penstock.backfills.plan(found.backfill_id)
+    return BackfillPlan(backfill_id=found.backfill_id, plan=asked.document())
 
 
 @router.get(
