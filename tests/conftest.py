@@ -28,6 +28,7 @@ from penstock_worker.embedded import EmbeddedStack
 from penstock_worker.simulator.server import Simulator
 
 Running = Callable[..., object]
+_EMPTYING = Path(__file__).with_name("emptying.sql").read_text("utf-8")
 
 
 @pytest.fixture(scope="session")
@@ -68,15 +69,7 @@ def settings(stack: EmbeddedStack, tmp_path: Path) -> Settings:
 async def empty(settings: Settings) -> Settings:
     """Settings of a stack whose tables and index have just been emptied."""
     connection = await asyncpg.connect(settings.require_database())
-    await connection.execute(
-        "truncate penstock.backfill_rows, penstock.backfill_again, penstock.backfill_calls, "
-        "penstock.backfills, penstock.deliveries, penstock.webhook_secrets, penstock.run_items, "
-        "penstock.run_steps, penstock.runs, penstock.skills, penstock.skill_definitions, "
-        "penstock.jobs, penstock.news, penstock.payloads, penstock.answers, penstock.attempts, "
-        "penstock.submissions, penstock.llm_configs, penstock.llm_configurations, "
-        "penstock.provider_keys, penstock.sealing_keys, penstock.api_tokens, penstock.usage_hours, "
-        "penstock.retention, penstock.workspaces, penstock.limits, penstock.pauses"
-    )
+    await connection.execute(_EMPTYING)
     await connection.close()
     redis = redis_pool(settings)
     await redis.flushall()
@@ -106,9 +99,12 @@ async def in_background(work: object) -> AsyncIterator[asyncio.Task[None]]:
     try:
         yield task
     finally:
-        task.cancel()
+        # Clients of servers may turn a cancellation into an error of their own, and go on.
+        while not task.done():
+            task.cancel()
+            await asyncio.wait([task], timeout=1)
         with suppress(asyncio.CancelledError):
-            await task
+            task.result()
 
 
 @pytest.fixture
