@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncGenerator, Coroutine, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Coroutine, Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -31,18 +30,6 @@ def tickets(count: int, **fields: Any) -> list[Classify]:
         Classify(workspace="acme", text=f"refund {n}", labels=("refund", "praise"), **fields)
         for n in range(count)
     ]
-
-
-@asynccontextmanager
-async def in_background(work: Coroutine[Any, Any, None]) -> AsyncGenerator[asyncio.Task[None]]:
-    """Run a coroutine until the block ends."""
-    task = asyncio.ensure_future(work)
-    try:
-        yield task
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 class Servers:

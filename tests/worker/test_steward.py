@@ -20,6 +20,7 @@ from penstock_worker.attempts import Settlement
 from penstock_worker.compose import run_steward
 from penstock_worker.simulator.server import Simulator
 from penstock_worker.stash import encode_settlements
+from tests.conftest import in_background
 from tests.index.looking import contents, lapse_all, until
 from tests.ledger.making import new_job, result_of, settlement_of
 from tests.worker.running import (
@@ -27,7 +28,6 @@ from tests.worker.running import (
     Servers,
     attempts_of,
     called,
-    in_background,
     shorten_leases,
     start_and_vanish,
     tickets,
