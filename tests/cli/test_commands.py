@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from uuid import uuid4
@@ -12,6 +13,15 @@ import typer
 
 from penstock_client.cli import main as entry
 from penstock_client.settings import DATABASE_VARIABLE, REDIS_VARIABLE
+
+
+@pytest.fixture
+def put_together_anew() -> Iterator[None]:
+    """The command line is put together for this test, and again for those after it."""
+    entry.command_line.cache_clear()
+    yield
+    entry.command_line.cache_clear()
+
 
 COMMANDS = [
     ("migrate",),
@@ -37,6 +47,7 @@ def test_help_ends_in_an_example(run, command: tuple[str, ...]) -> None:
     assert last.startswith(f"Example: penstock {' '.join(command)}")
 
 
+@pytest.mark.usefixtures("put_together_anew")
 def test_broken_plugin_costs_one_line(run, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = EntryPoint("broken", "no_such_module:register", entry.GROUP)
     monkeypatch.setattr(entry, "entry_points", lambda group: [broken])
@@ -47,6 +58,7 @@ def test_broken_plugin_costs_one_line(run, monkeypatch: pytest.MonkeyPatch) -> N
     assert "no_such_module" in ran.err
 
 
+@pytest.mark.usefixtures("put_together_anew")
 def test_unexpected_error_is_one_line_too(run, monkeypatch: pytest.MonkeyPatch) -> None:
     def explode(app: typer.Typer) -> None:
         raise RuntimeError("two\nlines")
@@ -68,6 +80,7 @@ def explode_app() -> typer.Typer:
     return app
 
 
+@pytest.mark.usefixtures("put_together_anew")
 def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PENSTOCK_DEBUG", "1")
     monkeypatch.setattr(entry, "app", explode_app())

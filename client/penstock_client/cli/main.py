@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from importlib.metadata import entry_points
 from typing import Annotated
 
@@ -104,11 +105,17 @@ def load_plugins(app: typer.Typer) -> None:
             typer.echo(f"warning: the commands of {entry.value} are missing: {why}", err=True)
 
 
+@cache
+def command_line() -> Callable[..., object]:
+    """The whole command line, put together once a process: that is most of what a command costs."""
+    load_plugins(app)
+    return typer.main.get_command(app)
+
+
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 the work failed, 2 usage, 130 interrupted."""
-    load_plugins(app)
     try:
-        app(args=None if args is None else list(args), prog_name="penstock")
+        command_line()(args=None if args is None else list(args), prog_name="penstock")
     except Exception as error:
         if os.environ.get(DEBUG_VARIABLE):
             raise
