@@ -3,6 +3,7 @@
   "use strict";
 
   const HEIGHT = 220;
+  const LABEL_WIDTH = 72;
   const drawn = new Map(); // element -> its chart
 
   const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
@@ -53,6 +54,14 @@
     return (_, splits) => splits.map((seconds) => written.format(new Date(seconds * 1000)));
   }
 
+  // Where the axis is labelled: bars, as many as their labels have room.
+  function labelled(given) {
+    return (chart) => {
+      const every = Math.ceil((given.at.length * LABEL_WIDTH) / chart.width) || 1;
+      return given.at.filter((_, place) => place % every === 0);
+    };
+  }
+
   function draw(element) {
     drawn.get(element)?.destroy();
     const given = JSON.parse(element.dataset.chart);
@@ -75,7 +84,7 @@
         y: { range: (_, least, most) => [0, most > 0 ? most * 1.06 : 1] },
       },
       axes: [
-        { ...axis, grid: { show: false }, values: labels(given), size: 32 },
+        { ...axis, grid: { show: false }, values: labels(given), splits: labelled(given), size: 32 },
         { ...axis, grid: { stroke: palette.line, width: 1 }, size: 62, values: (_, values) => values.map(say) },
       ],
       series: [
