@@ -1,14 +1,16 @@
-"""Loops that must not end: whatever one turn of theirs meets, there is a next one."""
+"""Work beside other work: loops that must not end by themselves, and an end for what does not."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
 
 from penstock_client.connections import AWAY
 
 _PAUSE_S = 0.25
+_ASK_AGAIN_S = 1.0
 
 
 async def forever(
@@ -42,3 +44,19 @@ async def forever(
             on_failure()
         await asyncio.sleep(max(_PAUSE_S, every_s))
     raise asyncio.CancelledError
+
+
+async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel tasks and await their ends, whatever those are.
+
+    A task is asked again every second: clients of servers may turn a cancellation into an error or
+    an answer of their own, and what called them goes on. So does `asyncio.wait_for` before Python
+    3.12, when an answer comes in the same moment. Source: https://github.com/python/cpython/issues/86296
+    """
+    every = set(tasks)
+    left = every
+    while left := {task for task in left if not task.done()}:
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=_ASK_AGAIN_S)
+    await asyncio.gather(*every, return_exceptions=True)  # so that errors count as seen

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, overload
 from uuid import UUID
 
 from penstock_client.backfill.service import Backfills
+from penstock_client.background import end
 from penstock_client.cancelling import cancel
 from penstock_client.catalogue import read_configuration
 from penstock_client.connected import Connected
@@ -36,7 +37,7 @@ from penstock_client.tracing import submitting
 from penstock_client.waiting import decode_result
 from penstock_client.webhooks.addresses import check_webhook
 from penstock_schemas.deltas import Delta
-from penstock_schemas.errors import InvalidJob, JobFailed
+from penstock_schemas.errors import JobFailed
 from penstock_schemas.ids import JobId, parse_job_id
 from penstock_schemas.jobs import Embed
 from penstock_schemas.results import Result
@@ -192,7 +193,7 @@ class Penstock(Connected):
 
     async def result(self, job_id: str, *, timeout_s: float | None = None) -> Result:
         """The result of any job, by ID; raises UnknownJob, ResultTimeout."""
-        known = _known_id(job_id)
+        known = parse_job_id(job_id)
         body = await self.await_body(known, None, timeout_s)
         return decode_result(body, None)
 
@@ -205,14 +206,13 @@ class Penstock(Connected):
         an hour after the last of them; later there are none, and only the result is left. Raises
         UnknownJob, and InvalidJob for an `after` that is no position.
         """
-        known, position = _known_id(job_id), known_position(after)
+        known, position = parse_job_id(job_id), known_position(after)
         ended = asyncio.ensure_future(self.await_body(known, None, None))
         try:
             async for delta in read_deltas(self._reading, known, ended, after=position):
                 yield delta
         finally:
-            ended.cancel()
-            await asyncio.gather(ended, return_exceptions=True)
+            await end([ended])
 
     async def map(
         self,
@@ -266,7 +266,7 @@ class Penstock(Connected):
     ) -> list[JobRow]:
         """A workspace's jobs, newest first; page on with `before`, the last ID seen."""
         await self.workspaces.get(workspace)
-        last = UUID(_known_id(before)) if before else None
+        last = UUID(parse_job_id(before)) if before else None
         return await self.ledger.jobs(
             workspace, state=state, capability=capability, before=last, limit=limit
         )
@@ -282,7 +282,7 @@ class Penstock(Connected):
         See `requeueing`. All of them start or none does; with `skip_others` those that cannot are
         left out. Raises UnknownJob, and InvalidJob that names a job which succeeded or still lives.
         """
-        known = [UUID(_known_id(job_id)) for job_id in job_ids]
+        known = [UUID(parse_job_id(job_id)) for job_id in job_ids]
         jobs = await requeue(self.ledger, self._broker, known, skip_others=skip_others)
         found = [(JobId(str(job.job_id)), job.flow.workspace) for job in jobs]
         return [Handle(job_id, workspace, None, None, self) for job_id, workspace in found]
@@ -293,11 +293,11 @@ class Penstock(Connected):
         Whoever awaits it is told at once; a call under way is stopped, and counts as what it may
         have cost. See `cancelling`, also for what happens while Redis is away. Raises UnknownJob.
         """
-        return (await self.cancel_many([job_id]))[_known_id(job_id)]
+        return (await self.cancel_many([job_id]))[parse_job_id(job_id)]
 
     async def cancel_many(self, job_ids: Sequence[str]) -> dict[JobId, JobState]:
         """Cancel jobs, each by itself; UnknownJob is raised before any is cancelled."""
-        known = [UUID(_known_id(job_id)) for job_id in job_ids]
+        known = [UUID(parse_job_id(job_id)) for job_id in job_ids]
         states = await cancel(self.ledger, self._redis, known)
         return {JobId(str(job_id)): state for job_id, state in states.items()}
 
@@ -306,7 +306,7 @@ class Penstock(Connected):
 
         Raises UnknownJob, Unavailable.
         """
-        return await self.operations.explain(_known_id(job_id))
+        return await self.operations.explain(parse_job_id(job_id))
 
     async def prompt_cache(self, workspace: str | None, *, since: datetime) -> list[CacheUse]:
         """How system prompts fared in the providers' prompt caches, by provider and model.
@@ -334,10 +334,3 @@ class Penstock(Connected):
         wanted = job.strategy or self.catalog.defaults.strategy
         alive = await self._presence.alive() if wanted else None
         return place(job, config, self.catalog, alive=alive, together=together)
-
-
-def _known_id(text: str) -> JobId:
-    try:
-        return parse_job_id(text)
-    except ValueError as error:
-        raise InvalidJob(str(error), field="job_id") from None

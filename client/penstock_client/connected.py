@@ -11,7 +11,7 @@ from typing import Self
 
 from arq.connections import ArqRedis
 
-from penstock_client.background import forever
+from penstock_client.background import end, forever
 from penstock_client.broker import Broker
 from penstock_client.catalogue import REFRESH_S, ConfigurationFile, catalog_in_force, under_file
 from penstock_client.connections import check_redis, close_redis, redis_pool
@@ -76,8 +76,7 @@ class Connected:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._refresher.cancel()
-        await asyncio.gather(self._refresher, return_exceptions=True)
+        await end([self._refresher])
         await self._presence.close()
         await self._waiter.close()
         await self._submits.close()

@@ -20,6 +20,7 @@ from collections.abc import (
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self
 
+from penstock_client.background import end
 from penstock_client.progress import Counting, OnProgress
 from penstock_client.routing import AnyJob
 from penstock_schemas.errors import InvalidJob, JobFailed, PenstockError
@@ -179,9 +180,7 @@ class Mapping:
         return place, result
 
     async def _stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
 
     async def _cancel_rest(self) -> None:
         """Cancel what is under way, but for jobs that an earlier submit placed."""

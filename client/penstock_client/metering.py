@@ -16,6 +16,7 @@ from typing import TypeVar
 import asyncpg
 from arq.connections import ArqRedis
 
+from penstock_client.background import end
 from penstock_client.connections import POSTGRES_AWAY, REDIS_AWAY
 from penstock_client.gates import GateState, read_gates
 from penstock_client.index_state import LimitState, read_limits
@@ -119,8 +120,7 @@ class Metering:
     async def close(self) -> None:
         """End what is under way."""
         if self._summing is not None:
-            self._summing.cancel()
-            await asyncio.gather(self._summing, return_exceptions=True)
+            await end([self._summing])
 
 
 async def _in_time(

@@ -7,7 +7,6 @@ in one round trip, at most every 30 s, and beside its submits as long as it know
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable
@@ -15,6 +14,7 @@ from typing import Any
 
 from arq.connections import ArqRedis
 
+from penstock_client.background import end
 from penstock_client.connections import REDIS_AWAY
 from penstock_schemas.keys import ProviderKeys
 
@@ -65,9 +65,7 @@ class Presence:
     async def close(self) -> None:
         """End what is under way."""
         if self._asking is not None:
-            self._asking.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._asking
+            await end([self._asking])
 
     async def _ask(self) -> None:
         try:

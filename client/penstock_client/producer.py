@@ -15,7 +15,7 @@ from penstock_client.mapping import Errors, Mapping
 from penstock_client.progress import OnProgress
 from penstock_client.routing import AnyJob
 from penstock_schemas.deltas import Delta
-from penstock_schemas.errors import InvalidJob, JobFailed
+from penstock_schemas.errors import JobFailed
 from penstock_schemas.ids import JobId, parse_job_id
 from penstock_schemas.results import Result
 from penstock_schemas.runs import RunResult
@@ -127,7 +127,7 @@ class Producer(Protocol):
 
     async def cancel(self, job_id: str) -> JobState:
         """End a job now; returns its state: cancelled, or as it had ended before. Idempotent."""
-        return (await self.cancel_many([job_id]))[known_job_id(job_id)]
+        return (await self.cancel_many([job_id]))[parse_job_id(job_id)]
 
     async def run(self, skill: Skill | str, *, workspace: str, **given: Any) -> RunResult:
         """Start a run of a skill and await its end; see `Runs.run`. Raises RunFailed."""
@@ -176,11 +176,3 @@ DIRECT_ONLY = frozenset(
         "tokens",
     }
 )
-
-
-def known_job_id(text: str) -> JobId:
-    """A job ID in its canonical form; raises InvalidJob."""
-    try:
-        return parse_job_id(text)
-    except ValueError as error:
-        raise InvalidJob(str(error), field="job_id") from None

@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from penstock_client.background import forever
+from penstock_client.background import end, forever
 from penstock_client.broker import Broker
 from penstock_client.connections import POSTGRES_AWAY, REDIS_AWAY
 from penstock_client.ledger import Ledger, NewJob
@@ -42,8 +42,7 @@ class Submits:
 
     async def close(self) -> None:
         """Tell the record what it has not been told yet."""
-        self._marker.cancel()
-        await asyncio.gather(self._marker, return_exceptions=True)
+        await end([self._marker])
         with contextlib.suppress(*POSTGRES_AWAY):
             await self._mark_now()
 

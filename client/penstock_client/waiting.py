@@ -20,7 +20,7 @@ from uuid import UUID
 from arq.connections import ArqRedis
 from pydantic import BaseModel, ValidationError
 
-from penstock_client.background import forever
+from penstock_client.background import end, forever
 from penstock_client.connections import REDIS_AWAY
 from penstock_client.ledger import Ledger
 from penstock_schemas.errors import PenstockError, UnknownJob
@@ -101,9 +101,7 @@ class Waiter:
 
     async def close(self) -> None:
         """Stop listening; whoever still awaits is cancelled."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
         for awaited in self._awaited.values():
             for future in awaited.futures():
                 future.cancel()

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Self
 
 from penstock_client import Penstock
-from penstock_client.background import forever
+from penstock_client.background import end, forever
 from penstock_client.settings import Settings
 from penstock_schemas.errors import Unavailable
 
@@ -40,8 +40,7 @@ class Connection:
 
     async def __aexit__(self, *_: object) -> None:
         if self._connecting is not None:
-            self._connecting.cancel()
-            await asyncio.gather(self._connecting, return_exceptions=True)
+            await end([self._connecting])
         if self._penstock is not None:
             await self._penstock.__aexit__(None, None, None)
             self._penstock = None

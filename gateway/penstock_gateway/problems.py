@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException
 from penstock_client.connections import AWAY
 from penstock_schemas.errors import (
     ConfigurationError,
+    InvalidId,
     InvalidJob,
     KeyRefused,
     KeyUntested,
@@ -182,10 +183,11 @@ def _told(error: PenstockError, request_id: str | None) -> Response | None:
             logger.warning("request.server_away", extra={"reason": str(error)})
             return _away(error.service, request_id)
         headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else {}
+        told = error.unquoted if isinstance(error, InvalidId) else str(error)
         field = error.field if isinstance(error, InvalidJob) else None
-        errors = [FieldError(field=field, message=str(error))] if field else []
+        errors = [FieldError(field=field, message=told)] if field else []
         return problem(
-            status, str(error), kind=name, errors=errors, headers=headers, request_id=request_id
+            status, told, kind=name, errors=errors, headers=headers, request_id=request_id
         )
     return None
 

@@ -13,9 +13,12 @@ from enum import IntEnum
 from typing import Annotated, NewType
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
+from penstock_schemas.errors import InvalidId
 from penstock_schemas.ids import WorkspaceId
+from penstock_schemas.state_names import BY_NAME
+from penstock_schemas.status import State
 
 BackfillId = NewType("BackfillId", str)
 #: The `error.kind` of a row that could not be asked.
@@ -24,7 +27,7 @@ INVALID_ROW = "invalid_row"
 NO_ANSWER = "no_answer"
 
 
-class BackfillState(IntEnum):
+class BackfillState(State):
     """Where a backfill stands. One that failed has rows without an answer, which may be retried."""
 
     LOADING = 1
@@ -33,25 +36,6 @@ class BackfillState(IntEnum):
     SUCCEEDED = 10
     FAILED = 11
     CANCELLED = 12
-
-    @property
-    def label(self) -> str:
-        """The state's public name, in lower case."""
-        return self.name.lower()
-
-    @property
-    def is_terminal(self) -> bool:
-        """Whether the backfill has ended."""
-        return self >= BackfillState.SUCCEEDED
-
-    @classmethod
-    def parse(cls, label: str) -> BackfillState:
-        """The state of a public name; raises ValueError that lists the names."""
-        try:
-            return cls[label.upper()]
-        except KeyError:
-            names = ", ".join(state.label for state in cls)
-            raise ValueError(f"unknown state {label!r}: expected one of {names}") from None
 
 
 class RowState(IntEnum):
@@ -67,20 +51,8 @@ class RowState(IntEnum):
     INVALID = 13
 
 
-def _state(value: object) -> object:
-    return BackfillState.parse(value) if isinstance(value, str) else value
-
-
-def _label(value: BackfillState) -> str:
-    return value.label
-
-
 #: A backfill's state, written by its public name.
-BackfillStateName = Annotated[
-    BackfillState,
-    BeforeValidator(_state),
-    PlainSerializer(_label, return_type=str, when_used="json"),
-]
+BackfillStateName = Annotated[BackfillState, BeforeValidator(BackfillState.read), BY_NAME]
 
 
 class _Frozen(BaseModel):
@@ -164,8 +136,8 @@ class BackfillStatus(_Frozen):
 
 
 def parse_backfill_id(text: str) -> BackfillId:
-    """Return `text` as a canonical backfill ID; raises ValueError when it is not a UUID."""
+    """Return `text` as a canonical backfill ID; raises InvalidId when it is not a UUID."""
     try:
         return BackfillId(str(UUID(text)))
-    except ValueError as error:
-        raise ValueError(f"{text!r} is not a backfill ID: expected a UUID") from error
+    except ValueError:
+        raise InvalidId(text, "backfill") from None

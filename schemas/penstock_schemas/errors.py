@@ -2,6 +2,7 @@
 
 PenstockError
 ├── InvalidJob                 a job, file or option that cannot be accepted   (exit code 2)
+│   └── InvalidId              what is given as an ID is none
 ├── ConfigurationError         a setting that is missing or wrong              (exit code 2)
 │   ├── UnknownWorkspace
 │   ├── UnknownConfiguration
@@ -51,6 +52,19 @@ class InvalidJob(PenstockError):
     def __init__(self, message: str, *, field: str | None = None) -> None:
         super().__init__(message)
         self.field = field
+
+
+class InvalidId(InvalidJob, ValueError):
+    """What is given as the ID of a job, run or backfill (`of`) is no UUID; a ValueError too."""
+
+    def __init__(self, text: str, of: str) -> None:
+        super().__init__(f"{text!r} is not a {of} ID: expected a UUID", field=f"{of}_id")
+        self.of = of
+
+    @property
+    def unquoted(self) -> str:
+        """The message without what was given, which may be a key that was pasted."""
+        return f"a {self.of} ID is a UUID"
 
 
 class ConfigurationError(PenstockError):

@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import NewType
 from uuid import UUID
 
+from penstock_schemas.errors import InvalidId
+
 JobId = NewType("JobId", str)
 WorkspaceId = NewType("WorkspaceId", str)
 
@@ -23,11 +25,11 @@ _WORKSPACE = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 
 def parse_job_id(text: str) -> JobId:
-    """Return `text` as a canonical job ID; raises ValueError when it is not a UUID."""
+    """Return `text` as a canonical job ID; raises InvalidId when it is not a UUID."""
     try:
         return JobId(str(UUID(text)))
-    except ValueError as error:
-        raise ValueError(f"{text!r} is not a job ID: expected a UUID") from error
+    except ValueError:
+        raise InvalidId(text, "job") from None
 
 
 def is_workspace_id(text: str) -> bool:

@@ -10,27 +10,19 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
-    PlainSerializer,
 )
 
 from penstock_schemas.ids import JobId, WorkspaceId
 from penstock_schemas.messages import ReasoningPart, ToolCall
+from penstock_schemas.state_names import BY_NAME
 from penstock_schemas.status import ErrorKind, FinishReason, JobState
 from penstock_schemas.usage import NO_USAGE, Usage
 
 _ModelT = TypeVar("_ModelT", bound=BaseModel)
 
 
-def _state(value: object) -> object:
-    return JobState.parse(value) if isinstance(value, str) else value
-
-
-def _label(value: JobState) -> str:
-    return value.label
-
-
 #: A job's state, written by its public name.
-StateName = Annotated[JobState, BeforeValidator(_state), PlainSerializer(_label, when_used="json")]
+StateName = Annotated[JobState, BeforeValidator(JobState.read), BY_NAME]
 
 
 class ErrorInfo(BaseModel):

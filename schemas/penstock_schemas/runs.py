@@ -9,19 +9,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from enum import IntEnum
 from typing import Annotated, Any, NewType
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
+from penstock_schemas.errors import InvalidId
 from penstock_schemas.ids import WorkspaceId
+from penstock_schemas.state_names import BY_NAME
+from penstock_schemas.status import State
 from penstock_schemas.usage import NO_USAGE, Usage
 
 RunId = NewType("RunId", str)
 
 
-class RunState(IntEnum):
+class RunState(State):
     """Where a run stands. A resumed run is running again."""
 
     RUNNING = 4
@@ -29,27 +31,8 @@ class RunState(IntEnum):
     FAILED = 11
     CANCELLED = 12
 
-    @property
-    def label(self) -> str:
-        """The state's public name, in lower case."""
-        return self.name.lower()
 
-    @property
-    def is_terminal(self) -> bool:
-        """Whether the run has ended."""
-        return self >= RunState.SUCCEEDED
-
-    @classmethod
-    def parse(cls, label: str) -> RunState:
-        """The state of a public name; raises ValueError that lists the names."""
-        try:
-            return cls[label.upper()]
-        except KeyError:
-            names = ", ".join(state.label for state in cls)
-            raise ValueError(f"unknown state {label!r}: expected one of {names}") from None
-
-
-class StepState(IntEnum):
+class StepState(State):
     """Where a step of a run stands, or one item of it.
 
     An item waits that is to start again, after its run was resumed.
@@ -62,42 +45,10 @@ class StepState(IntEnum):
     CANCELLED = 12
     SKIPPED = 13
 
-    @property
-    def label(self) -> str:
-        """The state's public name, in lower case."""
-        return self.name.lower()
 
-    @property
-    def is_terminal(self) -> bool:
-        """Whether nothing more happens to it, but for a resume of its run."""
-        return self >= StepState.SUCCEEDED
-
-    @classmethod
-    def parse(cls, label: str) -> StepState:
-        """The state of a public name; raises ValueError that lists the names."""
-        try:
-            return cls[label.upper()]
-        except KeyError:
-            names = ", ".join(state.label for state in cls)
-            raise ValueError(f"unknown state {label!r}: expected one of {names}") from None
-
-
-def _run_state(value: object) -> object:
-    return RunState.parse(value) if isinstance(value, str) else value
-
-
-def _step_state(value: object) -> object:
-    return StepState.parse(value) if isinstance(value, str) else value
-
-
-def _label(value: RunState | StepState) -> str:
-    return value.label
-
-
-_NAME = PlainSerializer(_label, return_type=str, when_used="json")
 #: States, written by their public names.
-RunStateName = Annotated[RunState, BeforeValidator(_run_state), _NAME]
-StepStateName = Annotated[StepState, BeforeValidator(_step_state), _NAME]
+RunStateName = Annotated[RunState, BeforeValidator(RunState.read), BY_NAME]
+StepStateName = Annotated[StepState, BeforeValidator(StepState.read), BY_NAME]
 
 
 class _Frozen(BaseModel):
@@ -209,8 +160,8 @@ class ItemResult(_Frozen):
 
 
 def parse_run_id(text: str) -> RunId:
-    """Return `text` as a canonical run ID; raises ValueError when it is not a UUID."""
+    """Return `text` as a canonical run ID; raises InvalidId when it is not a UUID."""
     try:
         return RunId(str(UUID(text)))
-    except ValueError as error:
-        raise ValueError(f"{text!r} is not a run ID: expected a UUID") from error
+    except ValueError:
+        raise InvalidId(text, "run") from None

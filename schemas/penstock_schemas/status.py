@@ -7,9 +7,45 @@ and never change meaning.
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum
+from typing import Self
+
+#: The number of the first terminal state of every set.
+_FIRST_TERMINAL = 10
 
 
-class JobState(IntEnum):
+class Labelled(IntEnum):
+    """A closed set that is stored as numbers and shown by names."""
+
+    @property
+    def label(self) -> str:
+        """The public name, in lower case."""
+        return self.name.lower()
+
+
+class State(Labelled):
+    """Where something stands. From 10 on a state is terminal."""
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether what stands so has ended."""
+        return self >= _FIRST_TERMINAL
+
+    @classmethod
+    def parse(cls, label: str) -> Self:
+        """The state of a public name; raises ValueError that lists the names."""
+        try:
+            return cls[label.upper()]
+        except KeyError:
+            names = ", ".join(state.label for state in cls)
+            raise ValueError(f"unknown state {label!r}: expected one of {names}") from None
+
+    @classmethod
+    def read(cls, value: object) -> object:
+        """A public name as its state, and anything else as it is: for validators."""
+        return cls.parse(value) if isinstance(value, str) else value
+
+
+class JobState(State):
     """Where a job stands. Every state from `SUCCEEDED` on is terminal and final for callers."""
 
     QUEUED = 1
@@ -20,25 +56,6 @@ class JobState(IntEnum):
     FAILED = 11
     CANCELLED = 12
     EXPIRED = 13
-
-    @property
-    def label(self) -> str:
-        """The state's public name, in lower case."""
-        return self.name.lower()
-
-    @property
-    def is_terminal(self) -> bool:
-        """Whether a job in this state has its result."""
-        return self >= JobState.SUCCEEDED
-
-    @classmethod
-    def parse(cls, label: str) -> JobState:
-        """The state of a public name; raises ValueError that lists the names."""
-        try:
-            return cls[label.upper()]
-        except KeyError:
-            names = ", ".join(state.label for state in cls)
-            raise ValueError(f"unknown state {label!r}: expected one of {names}") from None
 
 
 _LIVE = frozenset(
@@ -69,20 +86,15 @@ TRANSITIONS: dict[JobState, frozenset[JobState]] = {
 }
 
 
-class Lane(IntEnum):
+class Lane(Labelled):
     """Which share of a provider a job runs in; a smaller number is nearer to a waiting person."""
 
     INTERACTIVE = 0
     BULK = 1
     BACKGROUND = 2
 
-    @property
-    def label(self) -> str:
-        """The lane's public name, in lower case."""
-        return self.name.lower()
 
-
-class AttemptState(IntEnum):
+class AttemptState(State):
     """What became of one attempt. `OPEN` stands in Postgres before the request is sent."""
 
     OPEN = 1
@@ -92,11 +104,6 @@ class AttemptState(IntEnum):
     FAILED = 11
     #: Its worker was lost after the attempt was opened: the call may have been paid.
     ABANDONED = 12
-
-    @property
-    def label(self) -> str:
-        """The state's public name, in lower case."""
-        return self.name.lower()
 
 
 class FinishReason(StrEnum):

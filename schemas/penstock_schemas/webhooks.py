@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from enum import IntEnum
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 from pydantic_core import PydanticCustomError
+
+from penstock_schemas.status import State
 
 #: The longest address that is taken, in characters.
 MOST_URL = 2048
@@ -44,27 +45,13 @@ WebhookUrl = Annotated[
 ]
 
 
-class DeliveryState(IntEnum):
+class DeliveryState(State):
     """Where a delivery stands; stored as these numbers, which never change meaning."""
 
     WAITING = 1
     DELIVERED = 10
     #: Attempts are over, or the receiver said that it is gone.
     GIVEN_UP = 11
-
-    @property
-    def label(self) -> str:
-        """The state's public name, in lower case."""
-        return self.name.lower()
-
-    @classmethod
-    def parse(cls, label: str) -> DeliveryState:
-        """The state of a public name; raises ValueError that lists the names."""
-        try:
-            return cls[label.upper()]
-        except KeyError:
-            names = ", ".join(state.label for state in cls)
-            raise ValueError(f"unknown state {label!r}: expected one of {names}") from None
 
 
 class WebhookEvent(BaseModel):

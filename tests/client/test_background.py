@@ -8,7 +8,8 @@ from collections.abc import Callable, Coroutine
 
 import pytest
 
-from penstock_client.background import forever
+from penstock_client import background
+from penstock_client.background import end, forever
 
 logger = logging.getLogger("penstock.test")
 
@@ -59,3 +60,31 @@ async def test_loop_goes_on_after_a_turn_that_failed(error: type[Exception]) -> 
     await asyncio.wait_for(went_on.wait(), 2)
     loop.cancel()
     await asyncio.wait([loop])
+
+
+async def test_end_asks_again_what_swallows_its_cancellation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(background, "_ASK_AGAIN_S", 0.01)
+    turn, waits = swallowing(None)
+
+    async def twice() -> None:
+        await turn()
+        waits.clear()
+        await asyncio.Event().wait()
+
+    stubborn, failed = (
+        asyncio.create_task(twice()),
+        asyncio.create_task(swallowing(ValueError)[0]()),
+    )
+    await waits.wait()
+    await asyncio.wait_for(end([stubborn, failed]), 5)
+    assert (stubborn.cancelled(), type(failed.exception())) == (True, ValueError)
+
+
+async def test_end_of_what_has_ended_is_nothing() -> None:
+    done = asyncio.create_task(asyncio.sleep(0, "answer"))
+    await done
+    await end([done])
+    await end([])
+    assert done.result() == "answer"

@@ -168,7 +168,7 @@ async def test_error_that_nobody_foresaw_is_500_without_details(
     async def broken(*_: object) -> None:
         raise ZeroDivisionError("sk-secret")
 
-    monkeypatch.setattr("penstock_gateway.routes.job.read_job", broken)
+    monkeypatch.setattr("penstock_gateway.owned.read_job", broken)
     answer = await api.acme.get("/v1/jobs/019aa0a4-0000-7000-8000-000000000000")
     assert (answer.status_code, "sk-secret" in answer.text) == (500, False)
     found = [record for record in caplog.records if record.msg == "request.failed"]
@@ -181,3 +181,6 @@ async def test_mistakes_do_not_quote_what_was_sent(api: Api, ticket: Ticket) -> 
     for body in bodies[:3]:
         answer = await api.acme.post("/v1/jobs", json=body)
         assert (answer.status_code, secret in answer.text) == (422, False)
+    answer = await api.acme.get("/v1/runs", params={"workspace": "acme", "before": secret})
+    assert (answer.status_code, secret in answer.text) == (422, False)
+    assert answer.json()["detail"] == "a run ID is a UUID"

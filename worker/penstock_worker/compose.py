@@ -15,7 +15,7 @@ from typing import Any
 from arq.connections import ArqRedis
 
 from penstock_client import Penstock
-from penstock_client.background import forever
+from penstock_client.background import end, forever
 from penstock_client.catalogue import REFRESH_S, load_catalog, read_configuration
 from penstock_client.connections import check_redis, close_redis, redis_pool
 from penstock_client.ledger import Ledger, pending_migrations
@@ -174,9 +174,7 @@ async def _beside(works: Iterable[Coroutine[Any, Any, object]]) -> AsyncGenerato
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(tasks)
 
 
 async def run_steward(

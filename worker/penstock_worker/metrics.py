@@ -21,6 +21,7 @@ from prometheus_client import (
     start_http_server,
 )
 
+from penstock_client.background import end
 from penstock_client.settings import Settings
 from penstock_schemas.status import AttemptState
 from penstock_worker.attempts import Attempt, Settlement
@@ -172,8 +173,7 @@ async def served(
     try:
         yield server.server_port
     finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+        await end([watching])
         server.shutdown()
         server.server_close()
         thread.join(timeout=5)

@@ -21,7 +21,7 @@ from arq import cron
 from arq.connections import ArqRedis
 from arq.worker import Worker
 
-from penstock_client.background import forever
+from penstock_client.background import end, forever
 from penstock_client.connections import AWAY
 from penstock_client.ending import end_jobs, tell
 from penstock_client.ledger import Ledger, StandingJob
@@ -152,8 +152,7 @@ class Steward(Worker):
                 )
             )
         finally:
-            for task in (*self._rebuilding.values(), *self._lapsing):
-                task.cancel()
+            await end([*self._rebuilding.values(), *self._lapsing])
             logger.info("steward.stopped", extra={"steward": self.name})
 
     def index_of(self, provider: str) -> ProviderIndex:

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from arq.connections import ArqRedis
 
-from penstock_client.background import forever
+from penstock_client.background import end, forever
 from penstock_client.connections import REDIS_AWAY
 
 logger = logging.getLogger("penstock.worker")
@@ -33,8 +33,7 @@ class Wake:
     async def stop(self) -> None:
         """Stop listening."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end([self._task])
         with contextlib.suppress(*REDIS_AWAY):
             await self._pubsub.aclose()
 

@@ -228,11 +228,8 @@ class BackfillStarts:
 
 
 def known_id(text: str) -> UUID:
-    """A backfill's ID; raises InvalidJob for what is none."""
-    try:
-        return UUID(parse_backfill_id(text))
-    except ValueError as error:
-        raise InvalidJob(str(error), field="backfill_id") from None
+    """A backfill's ID; raises InvalidId."""
+    return UUID(parse_backfill_id(text))
 
 
 def _must_load(row: Any) -> None:

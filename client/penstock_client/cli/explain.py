@@ -14,7 +14,8 @@ from penstock_client.cli.printing import (
     shown_seconds,
     shown_time,
 )
-from penstock_client.cli.running import connected, known_id, run
+from penstock_client.cli.running import connected, run
+from penstock_schemas.ids import parse_job_id
 
 if TYPE_CHECKING:
     from penstock_client.explaining import AttemptSeen, JobExplanation
@@ -32,7 +33,7 @@ def explain(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say why a job waits: pause, breaker, limit or turn, its place, its start, its attempts."""
-    found = run(_explain(known_id(job_id)))
+    found = run(_explain(parse_job_id(job_id)))
     if json:
         print_json(_as_json(found))
     else:

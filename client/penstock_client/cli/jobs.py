@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from penstock_client.cli.printing import print_json, print_table, shown_seconds, shown_time
-from penstock_client.cli.running import connected, known_id, run
+from penstock_client.cli.running import connected, run
+from penstock_schemas.ids import parse_job_id
 
 if TYPE_CHECKING:
     from penstock_client.client import Handle
@@ -108,7 +109,7 @@ def list_jobs(  # noqa: PLR0917 - options of a command
     """List a workspace's jobs, newest first."""
     if workspace is None:
         raise typer.BadParameter("is required", param_hint="--workspace")
-    last = known_id(before) if before else None
+    last = parse_job_id(before) if before else None
     found = run(_jobs(workspace, state=state, capability=capability, limit=limit, before=last))
     if json:
         for row in found:
@@ -158,7 +159,7 @@ def requeue(  # noqa: PLR0917 - options of a command
     if bool(job) is (workspace is not None):
         raise typer.BadParameter("name jobs, or a workspace", param_hint="JOB or --workspace")
     if workspace is None:
-        handles = run(_requeue([known_id(each) for each in job or ()]))
+        handles = run(_requeue([parse_job_id(each) for each in job or ()]))
     else:
         after = _since(since) if since else None
         handles = run(_requeue_all(workspace, state, error, since=after, limit=limit, yes=yes))
@@ -193,7 +194,7 @@ def cancel(  # noqa: PLR0917 - options of a command
     if bool(job) is (workspace is not None):
         raise typer.BadParameter("name jobs, or a workspace", param_hint="JOB or --workspace")
     if workspace is None:
-        states = run(_cancel([known_id(each) for each in job or ()]))
+        states = run(_cancel([parse_job_id(each) for each in job or ()]))
     else:
         chosen = {"capability": capability, "skill": skill, "provider": provider}
         states = run(_cancel_all(workspace, state, chosen, limit=limit, yes=yes))

@@ -92,14 +92,3 @@ def read_text(path: str, option: str) -> str:
         raise InvalidJob(f"{option}: {path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise InvalidJob(f"{option}: {path} is not UTF-8 text") from None
-
-
-def known_id(text: str) -> str:
-    """A job ID in its canonical form; raises InvalidJob."""
-    from penstock_schemas.errors import InvalidJob
-    from penstock_schemas.ids import parse_job_id
-
-    try:
-        return parse_job_id(text)
-    except ValueError as error:
-        raise InvalidJob(str(error), field="job_id") from None

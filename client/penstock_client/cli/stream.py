@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from penstock_client.cli.answers import print_after_pieces, print_pieces
-from penstock_client.cli.running import connected, known_id, run
+from penstock_client.cli.running import connected, run
+from penstock_schemas.ids import parse_job_id
 
 if TYPE_CHECKING:
     from penstock_client.client import Penstock
@@ -40,7 +41,7 @@ def stream(
     Only a job submitted to be streamed comes in pieces; others come whole. Any number of terminals
     may read along, from the beginning.
     """
-    work = _stream(known_id(job_id), after=after, timeout_s=timeout_s, json=json)
+    work = _stream(parse_job_id(job_id), after=after, timeout_s=timeout_s, json=json)
     answer, read = run(work, go_on=lambda: "the job goes on; run this again")
     print_after_pieces(answer, read, json=json)
 

@@ -11,8 +11,9 @@ import typer
 
 from penstock_client.cli.answers import print_after_pieces, print_result
 from penstock_client.cli.printing import print_json
-from penstock_client.cli.running import connected, known_id, read_text, run
+from penstock_client.cli.running import connected, read_text, run
 from penstock_client.cli.stream import follow
+from penstock_schemas.ids import parse_job_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -193,7 +194,7 @@ def result(
     json: Annotated[bool, typer.Option("--json", help="Print the whole result as JSON.")] = False,
 ) -> None:
     """Wait for a job and print its answer; exits with 1 when it has none."""
-    known = known_id(job_id)
+    known = parse_job_id(job_id)
     answer = run(_result(known, timeout_s), go_on=lambda: "the job goes on; run this again")
     print_result(answer, json=json)
 

@@ -147,7 +147,7 @@ class Runs:
 
     async def get(self, run_id: str) -> RunResult:
         """How a run stands, with its usage so far; raises UnknownRun."""
-        ledger, known = self._penstock.ledger, _known_id(run_id)
+        ledger, known = self._penstock.ledger, UUID(parse_run_id(run_id))
         rows = await ledger.fetch_safely("run_get", [known])
         if not rows:
             raise UnknownRun(run_id)
@@ -169,7 +169,7 @@ class Runs:
 
         `progress` is called with how it stands each time that has changed.
         """
-        known, seen = _known_id(run_id), -1
+        known, seen = UUID(parse_run_id(run_id)), -1
         try:
             async with asyncio.timeout(timeout_s):
                 while True:
@@ -199,25 +199,21 @@ class Runs:
 
         Raises UnknownRun, and InvalidJob for a step that the skill does not have.
         """
-        ledger, known = self._penstock.ledger, _known_id(run_id)
+        ledger, known = self._penstock.ledger, UUID(parse_run_id(run_id))
         rows = await ledger.fetch_safely("run_get", [known])
         if not rows:
             raise UnknownRun(run_id)
-        steps = skill_of(rows[0]["definition"]).steps
-        places = {each.name: at for at, each in enumerate(steps)}
-        if step not in places:
-            names = ", ".join(places)
-            raise InvalidJob(f"step: there is none of this name, only {names}", field="step")
-        args = (known, places[step], after, state, _limit(limit))
-        found = await ledger.fetch_safely("run_items", *args)
-        return [item_result(steps[places[step]], row) for row in found]
+        skill = skill_of(rows[0]["definition"])
+        place = skill.place_of(step)
+        found = await ledger.fetch_safely("run_items", known, place, after, state, _limit(limit))
+        return [item_result(skill.steps[place], row) for row in found]
 
     async def cancel(self, run_id: str) -> RunResult:
         """End a run that has not ended, with its jobs and calls under way. Idempotent.
 
         Raises UnknownRun.
         """
-        known = _known_id(run_id)
+        known = UUID(parse_run_id(run_id))
         if await self._locked(known, self._cancel):
             await stop_run(self._penstock, known, running=True)
         return await self.get(run_id)
@@ -229,7 +225,7 @@ class Runs:
         nothing to a run that is under way. Raises UnknownRun, and InvalidJob for a run that
         succeeded, or of which what it was given is no longer kept.
         """
-        known = _known_id(run_id)
+        known = UUID(parse_run_id(run_id))
         rows = await self._penstock.ledger.fetch_safely("run_get", [known])
         if rows and RunState(rows[0]["state"]).is_terminal:
             running = RunState(rows[0]["state"]) is RunState.CANCELLED
@@ -248,7 +244,7 @@ class Runs:
     ) -> list[RunRow]:
         """A workspace's runs, newest first; page on with `before`, the last ID seen."""
         await self._penstock.workspaces.get(workspace)
-        last = None if before is None else _known_id(before)
+        last = None if before is None else UUID(parse_run_id(before))
         args = (workspace, state, skill, last, _limit(limit))
         return [run_row(row) for row in await self._penstock.ledger.fetch_safely("run_list", *args)]
 
@@ -295,13 +291,6 @@ class Runs:
         places = [step.position for step in after if step.state is StepState.RUNNING]
         await ledger.fetch("run_resume", run_id, places, connection=connection)
         return True
-
-
-def _known_id(text: str) -> UUID:
-    try:
-        return UUID(parse_run_id(text))
-    except ValueError as error:
-        raise InvalidJob(str(error), field="run_id") from None
 
 
 def _check_key(key: str | None) -> None:

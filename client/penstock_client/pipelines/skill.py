@@ -112,6 +112,14 @@ class Skill(BaseModel):
         """A name for exactly what it says."""
         return hashlib.sha256(self.encode()).hexdigest()[:32]
 
+    def place_of(self, step: str) -> int:
+        """Where a step of that name stands; raises InvalidJob where there is none."""
+        names = [each.name for each in self.steps]
+        if step not in names:
+            told = f"step: there is none of this name, only {', '.join(names)}"
+            raise InvalidJob(told, field="step")
+        return names.index(step)
+
     def definition(self) -> dict[str, Any]:
         """The skill as JSON, which `parse` reads."""
         document = self.model_dump(mode="json", by_alias=True, exclude_unset=True)

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import orjson
 
-from penstock_client.background import forever
+from penstock_client.background import end, forever
 from penstock_schemas.errors import ConfigurationError, PenstockError, UnknownJob
 from penstock_schemas.ids import JobId
 
@@ -56,9 +56,7 @@ class Awaiter:
     async def close(self) -> None:
         """Stop asking; whoever still awaits is cancelled."""
         tasks = [task for task in (self._pump, *self._polls) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(tasks)
         for futures in self._futures.values():
             for future in futures:
                 future.cancel()

@@ -247,10 +247,7 @@ def _row(row: Row | Malformed) -> bytes:
 
 
 def _path(backfill_id: str) -> str:
-    try:
-        return f"/v1/backfills/{parse_backfill_id(backfill_id)}"
-    except ValueError as error:
-        raise InvalidJob(str(error), field="backfill_id") from None
+    return f"/v1/backfills/{parse_backfill_id(backfill_id)}"
 
 
 def _status(shown: Mapping[str, Any]) -> BackfillStatus:

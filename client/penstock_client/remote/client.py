@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from penstock_client.explaining import JobExplanation
 from penstock_client.handle import Handle
 from penstock_client.ledger import JobRow
-from penstock_client.producer import DIRECT_ONLY, Producer, known_job_id
+from penstock_client.producer import DIRECT_ONLY, Producer
 from penstock_client.progress import Counting, OnProgress
 from penstock_client.reading_along import known_position
 from penstock_client.remote.awaiting import MOST_JOBS, Awaiter
@@ -37,7 +37,7 @@ from penstock_client.sync import SyncPenstock
 from penstock_client.waiting import decode_result
 from penstock_schemas.deltas import Delta
 from penstock_schemas.errors import ConfigurationError, InvalidJob, ResultTimeout, UnknownJob
-from penstock_schemas.ids import JobId, WorkspaceId
+from penstock_schemas.ids import JobId, WorkspaceId, parse_job_id
 from penstock_schemas.jobs import Embed
 from penstock_schemas.results import Result
 from penstock_schemas.status import JobState
@@ -161,7 +161,7 @@ class RemotePenstock(Producer):
 
     async def result(self, job_id: str, *, timeout_s: float | None = None) -> Result:
         """The result of any job, by ID; raises UnknownJob, ResultTimeout."""
-        body = await self.await_body(known_job_id(job_id), None, timeout_s)
+        body = await self.await_body(parse_job_id(job_id), None, timeout_s)
         return decode_result(body, None)
 
     async def await_body(
@@ -180,7 +180,7 @@ class RemotePenstock(Producer):
 
         A connection that is lost is made again, and goes on after the last piece that came.
         """
-        known, position = known_job_id(job_id), known_position(after)
+        known, position = parse_job_id(job_id), known_position(after)
         patience_s = self.settings.deadline_s
         async for delta in read_events(self._http, known, after=position, patience_s=patience_s):
             yield delta
@@ -201,7 +201,7 @@ class RemotePenstock(Producer):
                 "workspace": workspace,
                 "state": None if state is None else state.label,
                 "capability": capability,
-                "before": known_job_id(before) if before else None,
+                "before": parse_job_id(before) if before else None,
                 "limit": limit,
             },
         )
@@ -237,7 +237,7 @@ class RemotePenstock(Producer):
 
         What the workspace has used of its tokens is not told here: see `usage`.
         """
-        return explanation(await self._http.get(f"/v1/jobs/{known_job_id(job_id)}/explain"))
+        return explanation(await self._http.get(f"/v1/jobs/{parse_job_id(job_id)}/explain"))
 
     async def _submit(self, chunk: Chunk, *, together: int) -> list[Handle]:
         try:
@@ -279,5 +279,5 @@ def _output_type(job: AnyJob) -> type[BaseModel] | None:
 
 
 def _each_1000(job_ids: Sequence[str]) -> list[list[JobId]]:
-    known = list(dict.fromkeys(map(known_job_id, job_ids)))
+    known = list(dict.fromkeys(map(parse_job_id, job_ids)))
     return [known[first : first + MOST_JOBS] for first in range(0, len(known), MOST_JOBS)]

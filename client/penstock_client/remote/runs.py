@@ -154,7 +154,4 @@ class RemoteRuns(Runs):
 
 
 def _path(run_id: str) -> str:
-    try:
-        return f"/v1/runs/{parse_run_id(run_id)}"
-    except ValueError as error:
-        raise InvalidJob(str(error), field="run_id") from None
+    return f"/v1/runs/{parse_run_id(run_id)}"

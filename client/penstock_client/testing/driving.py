@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
+from penstock_client.background import end
 from penstock_client.pipelines.beginning import arguments_for, job_for, opening
 from penstock_client.pipelines.plan import Plan, Planned
 from penstock_client.pipelines.progress import Moves, Standing, begun, failed, moves, skipped
@@ -49,9 +50,7 @@ class Driver:
         except Exception as error:  # noqa: BLE001 - a run that nobody drives would never end
             self._run.end(RunState.FAILED, error=f"{type(error).__name__}: {error}")
         finally:
-            for task in self._under_way:
-                task.cancel()
-            await asyncio.gather(*self._under_way, return_exceptions=True)
+            await end(self._under_way)
 
     def _follow(self) -> None:
         """Everything that follows from how the steps stand."""

@@ -12,7 +12,7 @@ from penstock_client.explaining import JobExplanation
 from penstock_client.handle import Handle
 from penstock_client.ledger import JobRow, WorkspaceConfig
 from penstock_client.placing import place
-from penstock_client.producer import Producer, known_job_id
+from penstock_client.producer import Producer
 from penstock_client.progress import Counting, OnProgress
 from penstock_client.reading_along import known_position
 from penstock_client.requeueing import REQUEUEABLE
@@ -28,7 +28,7 @@ from penstock_client.webhooks.addresses import check_webhook
 from penstock_schemas.catalog import Catalog, catalog
 from penstock_schemas.deltas import Delta
 from penstock_schemas.errors import InvalidJob, ResultTimeout, UnknownJob, UnknownWorkspace
-from penstock_schemas.ids import JobId
+from penstock_schemas.ids import JobId, parse_job_id
 from penstock_schemas.jobs import Embed, Envelope
 from penstock_schemas.results import Result
 from penstock_schemas.status import JobState, Lane
@@ -162,14 +162,14 @@ class FakePenstock(Producer):
 
     async def result(self, job_id: str, *, timeout_s: float | None = None) -> Result:
         """The result of any job, by ID; raises UnknownJob, ResultTimeout."""
-        return decode_result(await self.await_body(known_job_id(job_id), None, timeout_s), None)
+        return decode_result(await self.await_body(parse_job_id(job_id), None, timeout_s), None)
 
     async def stream(self, job_id: str, *, after: str | None = None) -> AsyncIterator[Delta]:
         """The pieces of a streamed answer, word by word, once there is one; see `Penstock.stream`.
 
         Raises UnknownJob, InvalidJob.
         """
-        known, position = known_job_id(job_id), known_position(after)
+        known, position = parse_job_id(job_id), known_position(after)
         await self.await_body(known, None, None)
         for piece in pieces_of(self._record(known), after=position):
             yield piece
@@ -194,7 +194,7 @@ class FakePenstock(Producer):
     ) -> list[JobRow]:
         """A workspace's jobs, newest first; page on with `before`, the last ID seen."""
         self.workspace(workspace)
-        last = None if before is None else known_job_id(before)
+        last = None if before is None else parse_job_id(before)
         found = [
             row_of(record)
             for job_id, record in sorted(self._records.items(), reverse=True)
@@ -210,7 +210,7 @@ class FakePenstock(Producer):
 
         Raises UnknownJob, and InvalidJob that names a job which succeeded or still lives.
         """
-        known = dict.fromkeys(map(known_job_id, job_ids))
+        known = dict.fromkeys(map(parse_job_id, job_ids))
         records = [self._record(each) for each in known if not skip_others or each in self._records]
         others = [each for each in records if each.state not in REQUEUEABLE]
         if others and not skip_others:
@@ -223,12 +223,12 @@ class FakePenstock(Producer):
 
     async def cancel_many(self, job_ids: Sequence[str]) -> dict[JobId, JobState]:
         """Cancel jobs, each by itself; UnknownJob is raised before any is cancelled."""
-        records = [self._record(known_job_id(job_id)) for job_id in job_ids]
+        records = [self._record(parse_job_id(job_id)) for job_id in job_ids]
         return {record.job_id: self._working.cancel(record) for record in records}
 
     async def explain(self, job_id: str) -> JobExplanation:
         """Where a job stands: held by the test, under way, or ended. Raises UnknownJob."""
-        record = self._record(known_job_id(job_id))
+        record = self._record(parse_job_id(job_id))
         placed, state = record.placed, record.state
         waits = state is JobState.QUEUED
         return JobExplanation(

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from pydantic_core import from_json
 from uuid_utils import uuid7
 
+from penstock_client.background import end
 from penstock_client.pipelines.options import RunOptions
 from penstock_client.pipelines.progress import Standing, again, stopped
 from penstock_client.pipelines.rows import item_result
@@ -119,13 +120,10 @@ class FakeRuns(Runs):
     ) -> Sequence[ItemResult]:
         """The calls of one step with their answers, in order; raises UnknownRun, InvalidJob."""
         run = self._run(run_id)
-        places = {each.name: at for at, each in enumerate(run.skill.steps)}
-        if step not in places:
-            names = ", ".join(places)
-            raise InvalidJob(f"step: there is none of this name, only {names}", field="step")
+        place = run.skill.place_of(step)
         found = [
-            item_result(run.skill.steps[places[step]], item.row())
-            for item in run.items_of(places[step])
+            item_result(run.skill.steps[place], item.row())
+            for item in run.items_of(place)
             if item.item > after and state in {None, item.state}
         ]
         return found[:limit]
@@ -169,15 +167,13 @@ class FakeRuns(Runs):
             if run.workspace == workspace
             and state in {None, run.state}
             and skill in {None, run.skill.name}
-            and (before is None or run_id < _known_id(before))
+            and (before is None or run_id < parse_run_id(before))
         ]
         return found[:limit]
 
     async def end(self) -> None:
         """Stop the runs that have not ended; they stay as they are."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
 
     def _drive(self, run: FakeRun) -> None:
         run.task = asyncio.create_task(Driver(run, self._run_job).drive())
@@ -187,8 +183,7 @@ class FakeRuns(Runs):
     async def _stop(self, run: FakeRun) -> None:
         """Cancel what the run has under way."""
         if run.task is not None:
-            run.task.cancel()
-            await asyncio.gather(run.task, return_exceptions=True)
+            await end([run.task])
 
     async def _run_job(self, job: AnyJob, tell: Callable[[str], None]) -> Result:
         """The result of a job of a run; one that ended without an answer before starts again."""
@@ -206,14 +201,7 @@ class FakeRuns(Runs):
         return RunHandle(run.run_id, WorkspaceId(run.workspace), run.skill.name, self)
 
     def _run(self, run_id: str) -> FakeRun:
-        found = self._found.get(_known_id(run_id))
+        found = self._found.get(parse_run_id(run_id))
         if found is None:
             raise UnknownRun(run_id)
         return found
-
-
-def _known_id(text: str) -> RunId:
-    try:
-        return parse_run_id(text)
-    except ValueError as error:
-        raise InvalidJob(str(error), field="run_id") from None

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
+from penstock_client.background import end
 from penstock_client.testing.answers import NoAnswer, Said
 from penstock_client.testing.records import Record, answered, ended_early, unanswered
 from penstock_schemas.results import Result
@@ -35,9 +36,7 @@ class Working:
 
     async def end(self) -> None:
         """Stop what has not ended; its jobs stay as they are."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
         self._loop = None
 
     def hold(self) -> None:

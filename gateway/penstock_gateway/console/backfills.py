@@ -25,9 +25,9 @@ from penstock_gateway.console.session import (
     workspace_shown,
     workspaces_of,
 )
+from penstock_gateway.owned import owned_backfill
 from penstock_gateway.problems import Refused
-from penstock_schemas.backfills import BackfillState, parse_backfill_id
-from penstock_schemas.errors import UnknownBackfill
+from penstock_schemas.backfills import BackfillState
 
 router = APIRouter(prefix="/backfills", route_class=ConsoleRoute, include_in_schema=False)
 _PAGE: Final = 50
@@ -140,14 +140,7 @@ async def _owned(
 ) -> BackfillShown:
     """The backfill, as long as the visitor sees it; raises UnknownBackfill, Refused."""
     may(visitor, "jobs:read")
-    try:
-        known = parse_backfill_id(backfill_id)
-    except ValueError:
-        raise Refused(404, "a backfill ID is a UUID", kind="unknown-backfill") from None
-    status = await penstock.backfills.get(known, share=share)
-    if not visitor.sees(status.workspace):
-        raise UnknownBackfill(known)
-    return backfill_shown(status)
+    return backfill_shown(await owned_backfill(backfill_id, visitor, penstock, share=share))
 
 
 def _asked(request: Request, workspace: str) -> dict[str, Any]:

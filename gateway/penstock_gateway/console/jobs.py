@@ -27,8 +27,9 @@ from penstock_gateway.console.session import (
     workspace_shown,
     workspaces_of,
 )
+from penstock_gateway.owned import owned_job
 from penstock_gateway.problems import Refused
-from penstock_schemas.errors import Unavailable, UnknownJob
+from penstock_schemas.errors import Unavailable
 from penstock_schemas.ids import parse_job_id
 from penstock_schemas.jobs import JobType
 from penstock_schemas.status import JobState
@@ -141,25 +142,14 @@ async def find(visitor: Visitor, id: _Field = "") -> Response:  # noqa: A002 - i
         raise Refused(404, "a job ID is a UUID, such as 0197c1b2-9d3e-7f00-8a52-…") from None
 
 
-async def _found(job_id: str, visitor: Identity, penstock: Penstock) -> JobFound:
-    try:
-        known = parse_job_id(job_id)
-    except ValueError:
-        raise Refused(404, "a job ID is a UUID") from None
-    found = await read_job(penstock.ledger, known)
-    if not visitor.sees(found.job.workspace):
-        raise UnknownJob(known)
-    return found
-
-
 async def _readable(job_id: str, visitor: Visitor, penstock: Connected) -> JobFound:
     may(visitor, "jobs:read")
-    return await _found(job_id, visitor, penstock)
+    return await owned_job(job_id, visitor, penstock)
 
 
 async def _writable(job_id: str, visitor: Visitor, penstock: Connected) -> JobFound:
     may(visitor, "jobs:write")
-    return await _found(job_id, visitor, penstock)
+    return await owned_job(job_id, visitor, penstock)
 
 
 Readable = Annotated[JobFound, Depends(_readable)]

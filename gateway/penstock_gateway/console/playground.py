@@ -10,7 +10,6 @@ from fastapi.responses import RedirectResponse
 from sse_starlette import EventSourceResponse
 
 from penstock_client import Penstock
-from penstock_client.job_reads import read_job
 from penstock_client.tokens import Identity
 from penstock_gateway.auth import Connected
 from penstock_gateway.console.pages import ConsoleRoute
@@ -25,11 +24,11 @@ from penstock_gateway.console.session import (
     workspace_shown,
     workspaces_of,
 )
-from penstock_gateway.problems import Refused
+from penstock_gateway.owned import owned_job
 from penstock_gateway.serving import serving_of
 from penstock_gateway.sse import LAST, PING_S, events_of
-from penstock_schemas.errors import UnknownJob, UnknownWorkspace
-from penstock_schemas.ids import JobId, is_workspace_id, parse_job_id
+from penstock_schemas.errors import UnknownWorkspace
+from penstock_schemas.ids import JobId, is_workspace_id
 
 router = APIRouter(prefix="/playground", route_class=ConsoleRoute, include_in_schema=False)
 
@@ -187,11 +186,4 @@ async def _filled(request: Request, visitor: Identity) -> Form:
 async def _owned(job_id: str, visitor: Identity, penstock: Penstock) -> JobId:
     """The job of that ID, as long as the visitor sees it; raises UnknownJob, Refused."""
     may(visitor, "jobs:read")
-    try:
-        known = parse_job_id(job_id)
-    except ValueError:
-        raise Refused(404, "a job ID is a UUID", kind="unknown-job") from None
-    found = await read_job(penstock.ledger, known)
-    if not visitor.sees(found.job.workspace):
-        raise UnknownJob(known)
-    return known
+    return (await owned_job(job_id, visitor, penstock)).job.job_id

@@ -24,9 +24,9 @@ from penstock_gateway.console.session import (
     workspace_shown,
     workspaces_of,
 )
+from penstock_gateway.owned import owned_run
 from penstock_gateway.problems import Refused
-from penstock_schemas.errors import UnknownRun
-from penstock_schemas.runs import RunRow, RunState, StepState, parse_run_id
+from penstock_schemas.runs import RunRow, RunState, StepState
 
 router = APIRouter(prefix="/runs", route_class=ConsoleRoute, include_in_schema=False)
 _PAGE: Final = 50
@@ -134,14 +134,8 @@ async def steer(
 async def _owned(run_id: str, visitor: Identity, penstock: Penstock) -> RunShown:
     """The run, as long as the visitor sees it; raises UnknownRun, Refused."""
     may(visitor, "jobs:read")
-    try:
-        known = parse_run_id(run_id)
-    except ValueError:
-        raise Refused(404, "a run ID is a UUID", kind="unknown-run") from None
-    result = await penstock.runs.get(known)
-    if not visitor.sees(result.workspace):
-        raise UnknownRun(known)
-    rows = await penstock.ledger.fetch_safely("run_get", [UUID(known)])
+    result = await owned_run(run_id, visitor, penstock)
+    rows = await penstock.ledger.fetch_safely("run_get", [UUID(result.run_id)])
     return run_shown(result, skill_of(rows[0]["definition"]).plan)
 
 

@@ -14,7 +14,6 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from penstock_client import Penstock
 from penstock_client.backfill.answers import encoded
 from penstock_client.backfill.exporting import Exported
-from penstock_client.tokens import Identity
 from penstock_gateway.auth import Connected, JobsReader, JobsWriter, workspace_of
 from penstock_gateway.awaiting import json_response
 from penstock_gateway.backfill_bodies import (
@@ -33,32 +32,21 @@ from penstock_gateway.backfill_bodies import (
 )
 from penstock_gateway.bodies import body_of, takes
 from penstock_gateway.naming import WorkspaceQuery
-from penstock_gateway.problems import Refused
+from penstock_gateway.owned import owned_backfill
 from penstock_gateway.serving import serving_of
 from penstock_gateway.sse import PING_S, Readers
-from penstock_schemas.backfills import BackfillState, BackfillStatus, parse_backfill_id
-from penstock_schemas.errors import UnknownBackfill
+from penstock_schemas.backfills import BackfillState, BackfillStatus
 
 router = APIRouter(prefix="/v1/backfills", tags=["backfills"])
 _NDJSON = "application/x-ndjson"
 
 
-async def _owned(backfill_id: str, identity: Identity, penstock: Penstock) -> BackfillStatus:
-    try:
-        found = await penstock.backfills.get(parse_backfill_id(backfill_id))
-    except ValueError:
-        raise Refused(404, "a backfill ID is a UUID", kind="unknown-backfill") from None
-    if not identity.sees(found.workspace):
-        raise UnknownBackfill(found.backfill_id)
-    return found
-
-
 async def _readable(backfill_id: str, identity: JobsReader, penstock: Connected) -> BackfillStatus:
-    return await _owned(backfill_id, identity, penstock)
+    return await owned_backfill(backfill_id, identity, penstock)
 
 
 async def _writable(backfill_id: str, identity: JobsWriter, penstock: Connected) -> BackfillStatus:
-    return await _owned(backfill_id, identity, penstock)
+    return await owned_backfill(backfill_id, identity, penstock)
 
 
 Readable = Annotated[BackfillStatus, Depends(_readable)]

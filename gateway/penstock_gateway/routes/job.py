@@ -7,12 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Request, Response
 from sse_starlette import EventSourceResponse
 
-from penstock_client import Penstock
 from penstock_client.job_reads import JobFound, read_job
-from penstock_client.tokens import Identity
 from penstock_gateway.auth import Connected, JobsReader, JobsWriter
 from penstock_gateway.awaiting import Wait, body_within, json_response
-from penstock_gateway.problems import Refused
+from penstock_gateway.owned import owned_job
 from penstock_gateway.serving import serving_of
 from penstock_gateway.sse import LAST, PING_S, events_of
 from penstock_gateway.views import (
@@ -25,30 +23,17 @@ from penstock_gateway.views import (
     Submitted,
     explained,
 )
-from penstock_schemas.errors import UnknownJob
-from penstock_schemas.ids import parse_job_id
 from penstock_schemas.results import Result
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["jobs"])
 
 
-async def _owned(job_id: str, identity: Identity, penstock: Penstock) -> JobFound:
-    try:
-        known = parse_job_id(job_id)
-    except ValueError:
-        raise Refused(404, "a job ID is a UUID", kind="unknown-job") from None
-    found = await read_job(penstock.ledger, known)
-    if not identity.sees(found.job.workspace):
-        raise UnknownJob(known)
-    return found
-
-
 async def _readable(job_id: str, identity: JobsReader, penstock: Connected) -> JobFound:
-    return await _owned(job_id, identity, penstock)
+    return await owned_job(job_id, identity, penstock)
 
 
 async def _writable(job_id: str, identity: JobsWriter, penstock: Connected) -> JobFound:
-    return await _owned(job_id, identity, penstock)
+    return await owned_job(job_id, identity, penstock)
 
 
 Readable = Annotated[JobFound, Depends(_readable)]

@@ -14,7 +14,6 @@ from penstock_client.tokens import Identity
 from penstock_gateway.auth import Connected, JobsReader, JobsWriter
 from penstock_gateway.awaiting import Wait, bodies_within
 from penstock_gateway.bodies import body_of, takes
-from penstock_gateway.problems import Refused
 from penstock_gateway.serving import serving_of
 from penstock_gateway.views import (
     Cancelled,
@@ -52,7 +51,7 @@ async def results(
     With `wait_s`, where none is there yet, the answer comes once the first of them has ended, with
     those that end right after it. Needs the scope `jobs:read`.
     """
-    known = {job_id: text for text in asked.job_ids for job_id in (_known(text),)}
+    known = {job_id: text for text in asked.job_ids for job_id in (parse_job_id(text),)}
     found = await penstock.ledger.results([UUID(job_id) for job_id in known])
     there: list[bytes] = []
     pending: list[JobId] = []
@@ -124,16 +123,9 @@ async def requeue(
 
 async def _owned(texts: Sequence[str], identity: Identity, penstock: Penstock) -> list[JobId]:
     """The jobs, each once. Raises UnknownJob for one that this token does not see."""
-    known = list(dict.fromkeys(map(_known, texts)))
+    known = list(dict.fromkeys(map(parse_job_id, texts)))
     found = await penstock.ledger.results([UUID(job_id) for job_id in known])
     for job_id in known:
         if UUID(job_id) not in found or not identity.sees(found[UUID(job_id)][1]):
             raise UnknownJob(job_id)
     return known
-
-
-def _known(text: str) -> JobId:
-    try:
-        return parse_job_id(text)
-    except ValueError:
-        raise Refused(422, "job_ids: a job ID is a UUID", kind="invalid") from None

@@ -7,12 +7,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
-from penstock_client import Penstock
-from penstock_client.tokens import Identity
 from penstock_gateway.auth import Connected, JobsReader, JobsWriter, workspace_of
 from penstock_gateway.awaiting import Wait, json_response
 from penstock_gateway.bodies import body_of, takes
 from penstock_gateway.naming import Text, WorkspaceQuery
+from penstock_gateway.owned import owned_run
 from penstock_gateway.problems import Refused
 from penstock_gateway.routes.skills import declared
 from penstock_gateway.run_bodies import (
@@ -25,29 +24,18 @@ from penstock_gateway.run_bodies import (
     RunStarted,
 )
 from penstock_gateway.serving import Serving, serving_of
-from penstock_schemas.errors import UnknownRun
-from penstock_schemas.runs import RunResult, RunState, StepState, parse_run_id
+from penstock_schemas.runs import RunResult, RunState, StepState
 
 router = APIRouter(prefix="/v1/runs", tags=["pipelines"])
 _MOST_ITEM = 2**31 - 1
 
 
-async def _owned(run_id: str, identity: Identity, penstock: Penstock) -> RunResult:
-    try:
-        found = await penstock.runs.get(parse_run_id(run_id))
-    except ValueError:
-        raise Refused(404, "a run ID is a UUID", kind="unknown-run") from None
-    if not identity.sees(found.workspace):
-        raise UnknownRun(found.run_id)
-    return found
-
-
 async def _readable(run_id: str, identity: JobsReader, penstock: Connected) -> RunResult:
-    return await _owned(run_id, identity, penstock)
+    return await owned_run(run_id, identity, penstock)
 
 
 async def _writable(run_id: str, identity: JobsWriter, penstock: Connected) -> RunResult:
-    return await _owned(run_id, identity, penstock)
+    return await owned_run(run_id, identity, penstock)
 
 
 Readable = Annotated[RunResult, Depends(_readable)]

@@ -17,7 +17,7 @@ from uuid import UUID
 from arq.connections import ArqRedis
 from arq.worker import Worker, func
 
-from penstock_client.background import forever
+from penstock_client.background import end, forever
 from penstock_client.connections import AWAY, REDIS_AWAY
 from penstock_client.ledger import Ledger
 from penstock_client.pipelines.waits import GONE_AFTER_S, SEEN_EVERY_S
@@ -76,9 +76,7 @@ class ComputeWorker:
             while not self._stopping:
                 await self._work()
         finally:
-            for task in beside:
-                task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
+            await end(beside)
             await self._hide()
             logger.info("compute.stopped", extra={"compute": self.module})
 

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from penstock_client import Penstock, Settings
+from penstock_client.background import end
 from penstock_client.ledger import Ledger
 from penstock_client.webhooks.rows import event_id_of
 from penstock_client.webhooks.service import SEALED_AS
@@ -102,9 +103,7 @@ class Courier:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_CLOSE_S)
         left = dict(self._tasks)
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        await end(left)
         await self._sending.aclose()
         if left:
             await self._give_back(list(left.values()), wait_s=0.0)
