@@ -27,7 +27,7 @@ def gateway(
         bool, typer.Option("--access-log", help="A line for each request; never its body.")
     ] = False,
 ) -> None:
-    """Serve the HTTP API until SIGTERM or Ctrl-C; open requests get 30 s to finish.
+    """Serve the console and the HTTP API until SIGTERM or Ctrl-C; open requests get 30 s to finish.
 
     It answers whoever bears a token: make the first with `penstock workspace token create --admin`.
     What there is to ask stands in /openapi.json. Without TLS of its own: put it behind a proxy that
