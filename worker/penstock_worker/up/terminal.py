@@ -60,7 +60,7 @@ class Terminal:
         show(Text.assemble(("Penstock is ", "bold"), state, _in_brackets(simulated)))
         if late:
             show(Text(f"  not ready: {', '.join(late)} (their lines above say why)", "yellow"))
-        show(Text(f"  gateway  {gateway_url}"))
+        show(Text(f"  gateway  {gateway_url}  (console and HTTP API)"))
         show(Text(f"  workers  {', '.join(workers)}"))
         show(Text(f"  data     {data}"))
         show()
@@ -76,7 +76,7 @@ class Terminal:
                 "--label delivery --label refund --wait"
             )
         )
-        show(Text("penstock workspace token create demo --name laptop  # for the HTTP API"))
+        show(Text("penstock workspace token create demo --name laptop  # to log in there"))
         show()
         show(Text("Ctrl-C stops everything.", "dim"))
         show()
