@@ -179,7 +179,7 @@ def _how_it_runs(place: JobPlace, attempts: tuple[AttemptSeen, ...]) -> str:
 
 
 def _how_it_ended(row: Any, state: JobState, attempts: tuple[AttemptSeen, ...]) -> str:
-    when = row["finished_at"].strftime("%Y-%m-%d %H:%M:%S")
+    when = row["finished_at"].strftime("%Y-%m-%d %H:%M:%S UTC")
     tries = f"after {len(attempts)} attempt{'s' if len(attempts) != 1 else ''}"
     reason = f": {row['last_error']}" if state is not JobState.SUCCEEDED else ""
     verb = state.label if state in _ENDS_BY_ITSELF else f"was {state.label}"

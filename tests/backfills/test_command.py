@@ -109,6 +109,19 @@ async def test_dry_run_tells_the_cost_and_the_same_command_goes_on(
     assert command.ids() == list(range(200))
 
 
+async def test_status_after_a_dry_run_tells_the_estimate(
+    penstock: Penstock, work_for, command: Command
+) -> None:
+    await work_for("fireworks", concurrency=50)
+    code, out, err = await command("start", *command.options[:-2], "--dry-run", "20")
+    assert code == 0, err
+    code, out, err = await command("attach", known := out.strip().splitlines()[-1])
+    assert code == 0, err
+    code, out, _ = await command("status", known)
+    assert code == 0
+    assert "estimate   all 200 rows will cost about $" in out
+
+
 async def test_subcommands_start_attach_show_and_export(
     penstock: Penstock, work_for, command: Command
 ) -> None:

@@ -135,6 +135,8 @@ def status_lines(status: BackfillStatus) -> list[str]:
         lines.append(f"of these   {told}")
     if status.status is BackfillState.RUNNING:
         lines.append(f"pace       {figures(status)}")
+    if status.status is BackfillState.PAUSED and status.sample is not None:
+        lines.append(f"estimate   {', '.join(estimate_lines(status))}")
     lines += [f"  failed: {kind} {count:,}" for kind, count in status.errors.items()]
     if status.simulated_rows:
         lines.append(f"{status.simulated_rows:,} answers are simulated: no provider was called")

@@ -35,8 +35,10 @@ class BackfillShown:
 
     @property
     def title(self) -> str:
-        """What people call it."""
-        return self.status.name or self.status.origin or self.status.backfill_id
+        """What people call it: its name, that of its file, or its query."""
+        origin = self.status.origin
+        given = origin if origin.startswith("sql: ") else origin.rpartition("/")[2]
+        return self.status.name or given or self.status.backfill_id
 
     @property
     def state(self) -> str:
