@@ -37,10 +37,26 @@ _Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Owned:
+    """What is under way that owns jobs, and the webhooks; as `owner_counts.sql` says."""
+
+    runs: int
+    backfills_loading: int
+    backfills_running: int
+    backfills_paused: int
+    backfill_rows_left: int
+    compute_waiting: int
+    compute_running: int
+    webhooks_waiting: int
+    webhooks_late: int
+    webhooks_given_up: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Metered:
     """One reading. `depths` is None while Redis is away, `totals` until Postgres has told them.
 
-    `postgres` and `redis` say whether these answered just now.
+    `postgres` and `redis` say whether these answered just now; `owned` is None where it did not.
     """
 
     postgres: bool
@@ -48,6 +64,7 @@ class Metered:
     depths: Depths | None = None
     gates: tuple[GateState, ...] = ()
     limits: tuple[LimitState, ...] = ()
+    owned: Owned | None = None
     totals: Mapping[Series, float] | None = None
 
 
@@ -64,29 +81,29 @@ class Metering:
 
     async def read(self) -> Metered:
         """Read everything now, within about `PATIENCE_S`."""
-        postgres = await _in_time(self._ask_ledger(), _LEDGER_AWAY, event="metrics.ledger")
+        owned = await _in_time(self._ask_ledger(), _LEDGER_AWAY, event="metrics.ledger")
         found = await _in_time(self._ask_indexes(), REDIS_AWAY, event="metrics.index")
-        if found is None:
-            return Metered(postgres=postgres is not None, redis=False, totals=self._totals)
-        depths, gates, limits = found
+        depths, gates, limits = found or (None, (), ())
         return Metered(
-            postgres=postgres is not None,
-            redis=True,
+            postgres=owned is not None,
+            redis=found is not None,
             depths=depths,
             gates=gates,
             limits=limits,
+            owned=owned,
             totals=self._totals,
         )
 
     def _known_models(self) -> set[tuple[str, str]]:
         return {(model.provider, model.name) for model in self._catalog().models}
 
-    async def _ask_ledger(self) -> bool:
+    async def _ask_ledger(self) -> Owned:
         """Learn who has jobs, and start on the totals; a first sum may take several readings."""
         rows = await self._ledger.fetch("live_providers")
         known = [provider.name for provider in self._catalog().providers]
         others = {row["provider"] for row in rows}.difference(known)
         self._providers = (*known, *sorted(others))
+        (counts,) = await self._ledger.fetch("owner_counts")
         due = self._totals_at is None or time.monotonic() - self._totals_at >= TOTALS_S
         if self._summing is None and due:
             self._summing = asyncio.create_task(self._sum(), name="penstock-totals")
@@ -94,7 +111,7 @@ class Metering:
             await asyncio.wait([self._summing], timeout=PATIENCE_S / 2)
             if self._summing.done():
                 self._summing = None
-        return True
+        return Owned(**counts)
 
     async def _sum(self) -> bool:
         try:

@@ -14,7 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from penstock_client.gates import GateState
 from penstock_client.index_state import LimitState
-from penstock_client.metering import Metered
+from penstock_client.metering import Metered, Owned
 from penstock_client.queue_depth import Depths, ProviderDepth
 from penstock_client.usage_totals import MODELS, OTHER, Measure, Series
 from penstock_schemas.status import Lane
@@ -41,6 +41,8 @@ def families(found: Metered) -> Iterator[Metric]:
         yield from _limits(found.limits, now_ms=found.depths.now_ms)
         used = {(series.provider, series.model) for series in found.totals or ()}
         yield from _gates(found.gates, used)
+    if found.owned is not None:
+        yield from _owned(found.owned)
     if found.totals is not None:
         for measure in _COUNTERS:
             yield _counter(measure, found.totals.items())
@@ -79,6 +81,35 @@ _OF_PROVIDERS: Final[tuple[tuple[str, str, Callable[[ProviderDepth], float]], ..
         lambda one: float(one.complete),
     ),
 )
+
+
+def _owned(owned: Owned) -> Iterator[Metric]:
+    runs = GaugeMetricFamily("penstock_runs", "Runs of skills that have not ended.")
+    runs.add_metric([], owned.runs)
+    yield runs
+    backfills = _gauge("penstock_backfills", "Backfills that have not ended, by state.", "state")
+    backfills.add_metric(["loading"], owned.backfills_loading)
+    backfills.add_metric(["running"], owned.backfills_running)
+    backfills.add_metric(["paused"], owned.backfills_paused)
+    yield backfills
+    told = "Rows that running and paused backfills have still to do."
+    rows = GaugeMetricFamily("penstock_backfill_rows_left", told)
+    rows.add_metric([], owned.backfill_rows_left)
+    yield rows
+    calls = _gauge("penstock_compute_calls", "Calls of COMPUTE functions, by state.", "state")
+    calls.add_metric(["waiting"], owned.compute_waiting)
+    calls.add_metric(["running"], owned.compute_running)
+    yield calls
+    webhooks = _gauge(
+        "penstock_webhooks",
+        "Webhooks to be sent; of these the late ones, due for over a minute; and those given up "
+        "within a day.",
+        "state",
+    )
+    webhooks.add_metric(["waiting"], owned.webhooks_waiting)
+    webhooks.add_metric(["late"], owned.webhooks_late)
+    webhooks.add_metric(["given_up"], owned.webhooks_given_up)
+    yield webhooks
 
 
 def _queues(depths: Depths) -> Iterator[Metric]:

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -22,12 +23,14 @@ from penstock_client.entries import Entry, Flow
 from penstock_client.gates import GateState
 from penstock_client.index_state import LimitState
 from penstock_client.metering import Metered
+from penstock_client.pipelines.skill import Skill
 from penstock_client.queue_depth import Depths, read_depths
 from penstock_client.scripts import client_script
 from penstock_client.usage_totals import MODELS, OTHER, Series, UsageTotals
 from penstock_gateway.exposition import families
 from penstock_gateway.metrics import Readings, metrics_router, page
 from penstock_schemas.keys import ProviderKeys
+from tests.backfills.doing import started, write_rows
 
 MODEL = "gpt-4o-mini"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -204,6 +207,31 @@ async def test_totals_keep_a_model_that_was_told_once(penstock: Penstock) -> Non
     for n in range(MODELS + 5):
         await record(penstock, model=f"made-up-{n:03}", calls=50, succeeded=50)
     assert Series("calls", "openai", "early", "succeeded", False) in await totals.read()
+
+
+async def test_metrics_tell_of_runs_backfills_and_webhooks(
+    penstock: Penstock, tmp_path: Path
+) -> None:
+    skill = Skill.parse(
+        {"name": "ask", "steps": [{"name": "a", "type": "generate", "prompt": "?"}]}
+    )
+    await penstock.runs.start(skill, workspace="acme")
+    await started(penstock, write_rows(tmp_path / "seven.jsonl", 7))
+    paused = await started(penstock, write_rows(tmp_path / "two.jsonl", 2))
+    await penstock.backfills.pause(paused.backfill_id)
+    (handle,) = await penstock.submit_many(tickets(1, webhook="https://example.com/hook"))
+    await handle.cancel()
+    found = await scraped(penstock)
+    assert samples(found, "penstock_runs") == {(): 1}
+    states = samples(found, "penstock_backfills")
+    assert states == {("loading",): 0, ("running",): 1, ("paused",): 1}
+    assert samples(found, "penstock_backfill_rows_left") == {(): 9}
+    assert samples(found, "penstock_compute_calls") == {("waiting",): 0, ("running",): 0}
+    told = {("waiting",): 1.0, ("late",): 0.0, ("given_up",): 0.0}
+    assert samples(found, "penstock_webhooks") == told
+    late = "update penstock.deliveries set next_at = now() - interval '2 minutes'"
+    await penstock.ledger.pool.execute(late)
+    assert samples(await scraped(penstock), "penstock_webhooks") == {**told, ("late",): 1.0}
 
 
 async def test_metrics_name_no_workspace_tag_or_job(penstock: Penstock) -> None:
