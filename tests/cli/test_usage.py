@@ -61,7 +61,7 @@ def test_help_ends_in_an_example(run: Run, command: str) -> None:
 
 @pytest.mark.parametrize("command", ["models", "cache"])
 def test_unknown_workspace_is_refused(run: Run, servers: None, command: str) -> None:
-    ran = run("usage", command, "-w", "nowhere")
+    ran = run("usage", command, "nowhere")
     assert (ran.code, ran.err.count("\n")) == (2, 1)
     assert "nowhere" in ran.err
 
@@ -69,24 +69,24 @@ def test_unknown_workspace_is_refused(run: Run, servers: None, command: str) -> 
 def test_models_have_a_line_each(run: Run, workspace: str, called: Called) -> None:
     called(HIT, **CLAUDE)
     called(MISS)
-    shown = orjson.loads(run("usage", "models", "-w", workspace, "--json").out)
+    shown = orjson.loads(run("usage", "models", workspace, "--json").out)
     assert [(row["model"], row["calls"]) for row in shown] == [
         ("claude-sonnet-4-6", 1),
         ("gpt-test", 1),
     ]
     assert shown[0]["cost_usd"] == "0.01"
-    lines = run("usage", "models", "-w", workspace).out.splitlines()
+    lines = run("usage", "models", workspace).out.splitlines()
     assert lines[1].split()[:2] == ["anthropic/claude-sonnet-4-6", "1"]
 
 
 def test_cache_has_hits_and_what_they_saved(run: Run, workspace: str, called: Called) -> None:
     called(MISS, **CLAUDE)
     called(HIT, **CLAUDE)
-    (use,) = orjson.loads(run("usage", "cache", "-w", workspace, "--json").out)
+    (use,) = orjson.loads(run("usage", "cache", workspace, "--json").out)
     assert (use["system_hash"], use["calls"], use["hits"], use["hit_rate"]) == (HASH, 2, 1, 0.5)
     assert (use["input_tokens"], use["read_tokens"], use["written_tokens"]) == (4000, 1500, 1500)
     assert float(use["saved_usd"]) > 0
-    line = run("usage", "cache", "-w", workspace).out.splitlines()[1].split()
+    line = run("usage", "cache", workspace).out.splitlines()[1].split()
     assert line[:5] == ["anthropic/claude-sonnet-4-6", HASH, "2", "1", "50%"]
 
 
@@ -95,7 +95,7 @@ def test_cache_says_what_was_lost_and_what_nobody_knows(
 ) -> None:
     called(MISS, **CLAUDE)
     called(HIT)
-    shown = run("usage", "cache", "-w", workspace).out.splitlines()
+    shown = run("usage", "cache", workspace).out.splitlines()
     assert "-$0.00" in shown[1]
     assert shown[2].split()[:2] == ["openai/gpt-test", "-"]
     assert "unknown" in shown[2]
@@ -106,12 +106,12 @@ def test_figures_say_whether_they_are_simulated(
     run: Run, workspace: str, called: Called, command: str
 ) -> None:
     called(HIT, simulated=False)
-    assert "simulated" not in run("usage", command, "-w", workspace).out
+    assert "simulated" not in run("usage", command, workspace).out
     called(HIT, **CLAUDE)
-    lines = run("usage", command, "-w", workspace).out.splitlines()
+    lines = run("usage", command, workspace).out.splitlines()
     assert [line.endswith("simulated") for line in lines[1:3]] == [True, False]
     assert lines[-1].startswith("simulated: no provider was called")
-    shown = orjson.loads(run("usage", command, "-w", workspace, "--json").out)
+    shown = orjson.loads(run("usage", command, workspace, "--json").out)
     assert [row["simulated"] for row in shown] == [True, False]
 
 

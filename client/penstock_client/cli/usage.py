@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from penstock_client.cli.printing import print_json, print_table, shown_cost, shown_time
 from penstock_client.cli.running import connected, run
 from penstock_client.cli.usage_calls import calls, export
-from penstock_client.cli.usage_options import SIMULATED, honest_cost, notes
+from penstock_client.cli.usage_options import (
+    SIMULATED,
+    Json,
+    Since,
+    Workspace,
+    honest_cost,
+    moment,
+    notes,
+)
 from penstock_client.cli.usage_show import as_json, month, show
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
     from decimal import Decimal
 
     from penstock_client.ledger import CacheUse
     from penstock_client.usage_rows import UsageRow
-
-Workspace = Annotated[str, typer.Option("--workspace", "-w", help="Whose usage.")]
-Days = Annotated[int, typer.Option(min=1, max=3660, help="The last so many days.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -37,16 +41,16 @@ def register(app: typer.Typer) -> None:
         (month, "month acme"),
         (calls, "calls acme --skill triage --status error --since 24h"),
         (export, "export acme --format csv --output usage.csv --since 2026-11-01"),
-        (models, "models --workspace acme --days 7"),
-        (cache, "cache --workspace acme --days 7"),
+        (models, "models acme --since 7d"),
+        (cache, "cache acme --since 7d"),
     ):
         group.command(command.__name__, epilog=f"Example: penstock usage {example}")(command)
     app.add_typer(group, name="usage", help="Show calls, tokens and cost; export them.")
 
 
-def models(workspace: Workspace, days: Days = 30, json: Json = False) -> None:
+def models(workspace: Workspace, since: Since = "30d", json: Json = False) -> None:
     """Show calls, tokens and cost by model; models with simulated answers say so."""
-    found = run(_models(workspace, _since(days)))
+    found = run(_models(workspace, moment(since, "--since")))
     if json:
         print_json([_model_as_json(row) for row in found])
         return
@@ -55,14 +59,14 @@ def models(workspace: Workspace, days: Days = 30, json: Json = False) -> None:
     _say_simulated(row.simulated > 0 for row in found)
 
 
-def cache(workspace: Workspace, days: Days = 30, json: Json = False) -> None:
+def cache(workspace: Workspace, since: Since = "30d", json: Json = False) -> None:
     """Show how system prompts fared in the providers' prompt caches.
 
     SYSTEM is the hash of the instructions of jobs with `cache_system`; a line with - stands for the
     other jobs of a model whose provider caches by itself. SAVED is below zero where writing to the
     cache cost more than reading from it saved.
     """
-    found = run(_cache(workspace, _since(days)))
+    found = run(_cache(workspace, moment(since, "--since")))
     if json:
         print_json([_use_as_json(use) for use in found])
         return
@@ -81,10 +85,6 @@ async def _models(workspace: str, since: datetime) -> list[UsageRow]:
 async def _cache(workspace: str, since: datetime) -> list[CacheUse]:
     async with connected() as penstock:
         return await penstock.prompt_cache(workspace, since=since)
-
-
-def _since(days: int) -> datetime:
-    return datetime.now(UTC) - timedelta(days=days)
 
 
 def _say_simulated(answers: Iterable[bool]) -> None:
