@@ -259,7 +259,7 @@ class Penstock(Connected):
         self,
         workspace: str,
         *,
-        state: JobState | None = None,
+        state: JobState | str | None = None,
         capability: str | None = None,
         before: str | None = None,
         limit: int = 50,
@@ -268,7 +268,11 @@ class Penstock(Connected):
         await self.workspaces.get(workspace)
         last = UUID(parse_job_id(before)) if before else None
         return await self.ledger.jobs(
-            workspace, state=state, capability=capability, before=last, limit=limit
+            workspace,
+            state=JobState.of(state),
+            capability=capability,
+            before=last,
+            limit=limit,
         )
 
     async def ended_jobs(self, which: EndedJobs) -> list[JobId]:

@@ -93,7 +93,7 @@ class Producer(Protocol):
         self,
         workspace: str,
         *,
-        state: JobState | None = None,
+        state: JobState | str | None = None,
         capability: str | None = None,
         before: str | None = None,
         limit: int = 50,

@@ -138,6 +138,7 @@ class BackfillPlan(View):
     """What a backfill asks of each row; its labels, schema, prompt and examples with it."""
 
     backfill_id: str
+    workspace: str
     plan: dict[str, JsonValue]
 
 

@@ -225,7 +225,10 @@ class ResultTimeout(PenstockError):
     """The job had no result within the time given. It goes on; await it again by its ID."""
 
     def __init__(self, job_id: str, timeout_s: float) -> None:
-        super().__init__(f"job {job_id} has no result after {timeout_s:g} s; it is still running")
+        super().__init__(
+            f"job {job_id} has no result after {timeout_s:g} s; it goes on: "
+            f"`penstock explain {job_id}` says where it stands"
+        )
         self.job_id = job_id
         self.timeout_s = timeout_s
 
@@ -244,7 +247,9 @@ class RunTimeout(ResultTimeout):
 
     def __init__(self, run_id: str, timeout_s: float) -> None:
         PenstockError.__init__(
-            self, f"run {run_id} has not ended after {timeout_s:g} s; it is still running"
+            self,
+            f"run {run_id} has not ended after {timeout_s:g} s; it goes on: "
+            f"`penstock runs show {run_id}` says where it stands",
         )
         self.job_id = self.run_id = run_id
         self.timeout_s = timeout_s

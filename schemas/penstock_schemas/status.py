@@ -9,6 +9,8 @@ from __future__ import annotations
 from enum import IntEnum, StrEnum
 from typing import Self
 
+from penstock_schemas.errors import InvalidJob
+
 #: The number of the first terminal state of every set.
 _FIRST_TERMINAL = 10
 
@@ -29,6 +31,20 @@ class State(Labelled):
     def is_terminal(self) -> bool:
         """Whether what stands so has ended."""
         return self >= _FIRST_TERMINAL
+
+    @classmethod
+    def of(cls, given: Self | str | None) -> Self | None:
+        """A state that a caller chose, as such or by its public name; raises InvalidJob."""
+        try:
+            return cls.parse(given) if isinstance(given, str) else given
+        except ValueError as error:
+            raise InvalidJob(f"state: {error}", field="state") from None
+
+    @classmethod
+    def label_of(cls, given: Self | str | None) -> str | None:
+        """The public name of a state that a caller chose; raises InvalidJob."""
+        found = cls.of(given)
+        return None if found is None else found.label
 
     @classmethod
     def parse(cls, label: str) -> Self:

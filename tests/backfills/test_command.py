@@ -62,6 +62,8 @@ class Command:
 @pytest.fixture
 def command(settings: Settings, tmp_path: Path) -> Command:
     (tmp_path / "labels").write_text("refund\npraise\n")
+    (tmp_path / "empty.csv").write_text("")
+    (tmp_path / "notes.txt").write_text("It broke.\n")
     write_rows(tmp_path / "in.jsonl", 200)
     return Command(settings, tmp_path)
 
@@ -142,6 +144,42 @@ async def test_subcommands_start_attach_show_and_export(
     assert "200/200" in out
 
 
+async def test_attach_after_the_end_tells_all_and_export_counts_what_has_not_ended(
+    penstock: Penstock, work_for, command: Command
+) -> None:
+    code, out, err = await command("start", *command.options[:-2])
+    assert code == 0, err
+    known = out.strip()
+    code, out, err = await command("export", known, "-o", "part.jsonl")
+    assert (code, err) == (0, "200 rows have not ended yet and were left out\n")
+    assert out.startswith("0 rows, 0 without an answer")
+    await work_for("fireworks", concurrency=50)
+    await penstock.backfills.wait(known, timeout_s=30)
+    code, out, err = await command("attach", known)
+    assert code == 0, err
+    assert "200 rows: 200 succeeded, 0 failed, 0 done before" in out
+    assert "200 calls" in out
+
+
+async def test_ceiling_says_what_lets_it_go_on(
+    penstock: Penstock, work_for, command: Command
+) -> None:
+    await work_for("fireworks", concurrency=50)
+    code, out, _ = await command(*command.options, "--max-cost-usd", "0.0001")
+    assert code == 1
+    assert "the cost ceiling of $0.0001 is reached" in out
+    assert "--max-cost-usd …" in out
+    assert "--dry-run" not in out
+
+
+async def test_mistyped_command_is_told_apart_from_an_input(
+    penstock: Penstock, command: Command
+) -> None:
+    code, _, err = await command("statsu", "019a9f3e-7c1b-7d2e-9a54-0f6f6b1f8c11")
+    assert code == 2
+    assert "No such command 'statsu'" in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -149,6 +187,9 @@ async def test_subcommands_start_attach_show_and_export(
         ((), "input: give a file or --sql"),
         (("in.parquet",), "input: in.parquet cannot be read"),
         (("in.jsonl", "--text-field", "body"), "no row of in.jsonl has the field 'body'"),
+        (("empty.csv",), "input: empty.csv is empty: it lacks a header"),
+        (("notes.txt",), "input: notes.txt holds no JSON lines; CSV, TSV and Parquet"),
+        (("in.jsonl", "-o", "out.xlsx"), "output: out.xlsx has none of the suffixes that say"),
     ],
 )
 async def test_what_cannot_be_asked_is_refused_in_one_line(

@@ -244,6 +244,17 @@ async def test_webhook_is_tried_and_found_again(producer: Producer) -> None:
     assert (await producer.webhooks.retry(sent.event_id)).state is sent.state
 
 
+async def test_states_are_chosen_by_name_or_as_such(producer: Producer) -> None:
+    handle = await producer.submit(refund())
+    for state in ("queued", JobState.QUEUED, None):
+        found = await producer.jobs("acme", state=state)
+        assert [row.job_id for row in found] == [handle.job_id]
+    assert await producer.jobs("acme", state="failed") == []
+    assert await producer.runs.list("acme", state="running") == []
+    assert await producer.backfills.list("acme", state="paused") == []
+    assert await producer.webhooks.list("acme", state="given_up") == []
+
+
 async def test_backfill_is_loaded_followed_and_exported(
     producer: Producer, work_for: WorkFor, tmp_path: Path
 ) -> None:
@@ -259,6 +270,7 @@ async def test_backfill_is_loaded_followed_and_exported(
     assert [row.answer["output"] for row in rows if row.ok] == texts
     assert [row.number for row in rows] == list(range(51))
     assert len(await producer.backfills.invalid_rows(started.backfill_id)) == 1
+    assert await producer.backfills.plan(started.backfill_id) == plan
     again = await producer.backfills.start(plan, file_source(tmp_path / "in.jsonl", plan))
     assert again.backfill_id == started.backfill_id
     assert [each.backfill_id for each in await producer.backfills.list("acme")] == [
@@ -299,6 +311,10 @@ async def test_backfill_is_paused_resumed_and_cancelled(
         (lambda p: anext(p.stream(NOWHERE, after="x")), InvalidJob),
         (lambda p: p.jobs("nobody"), UnknownWorkspace),
         (lambda p: p.jobs("acme", before="x"), InvalidJob),
+        (lambda p: p.jobs("acme", state="waiting"), InvalidJob),
+        (lambda p: p.runs.list("acme", state="queued"), InvalidJob),
+        (lambda p: p.backfills.list("acme", state="queued"), InvalidJob),
+        (lambda p: p.backfills.plan(NOWHERE), UnknownBackfill),
         (lambda p: p.runs.get(NOWHERE), UnknownRun),
         (lambda p: p.runs.cancel(NOWHERE), UnknownRun),
         (lambda p: p.runs.start("none", workspace="acme"), UnknownSkill),

@@ -38,7 +38,7 @@ ERRORS: list[tuple[PenstockError, int, tuple[str, ...]]] = [
     (MissingKey("google", ("A_KEY", "B_KEY")), 2, ("google", "A_KEY or B_KEY")),
     (Unavailable("Redis", "refused", variable="X_URL"), 1, ("Redis", "X_URL", "refused")),
     (UnknownJob("j-1"), 1, ("j-1",)),
-    (ResultTimeout("j-1", 0.5), 1, ("j-1", "0.5 s", "still running")),
+    (ResultTimeout("j-1", 0.5), 1, ("j-1", "0.5 s", "penstock explain j-1")),
     (failed(), 1, ("j-1", "failed")),
     (ProviderError(ErrorKind.REFUSAL, "no", provider="openai"), 1, ("no",)),
 ]

@@ -52,7 +52,7 @@ class Backfills(BackfillStarts):
         self,
         workspace: str,
         *,
-        state: BackfillState | None = None,
+        state: BackfillState | str | None = None,
         before: str | None = None,
         limit: int = 50,
     ) -> list[BackfillStatus]:
@@ -61,7 +61,8 @@ class Backfills(BackfillStarts):
         last = None if before is None else known_id(before)
         if not 1 <= limit <= _MOST:
             raise InvalidJob(f"limit: must be 1 to {_MOST}", field="limit")
-        rows = await self._ledger.fetch_safely("backfill_list", workspace, state, last, limit)
+        args = (workspace, BackfillState.of(state), last, limit)
+        rows = await self._ledger.fetch_safely("backfill_list", *args)
         return [status_of(row) for row in rows]
 
     async def wait(

@@ -21,6 +21,7 @@ _BOM = b"\xef\xbb\xbf"
 #: The longest cell that a CSV row may have, in characters; the csv module's own limit is 131,072.
 _CELL_CHARS = 64 * 1024 * 1024
 _WAYS = {".csv": ",", ".tsv": "\t"}
+_JSON_LINES = frozenset({".jsonl", ".ndjson", ".json"})
 
 #: Rows that are in memory at the same time.
 PAGE_ROWS = 2000
@@ -162,6 +163,12 @@ class Source:
                 "(`jq -c '.[]'` makes such a file)",
                 field="input",
             )
+        elif start[:1] not in {b"", b"{"} and self.path.suffix.lower() not in _JSON_LINES:
+            raise InvalidJob(
+                f"input: {self.path} holds no JSON lines; CSV, TSV and Parquet are told by the "
+                "suffix (.csv, .tsv, .parquet)",
+                field="input",
+            )
 
     def rows(self) -> Iterator[Row | Malformed]:
         """Every row in order; blank lines are passed over. Raises OSError if reading fails."""
@@ -230,7 +237,7 @@ class Source:
             except csv.Error as error:
                 raise InvalidJob(f"input: {self.where(1)}: not CSV: {error}") from None
         if header is None:
-            return
+            raise InvalidJob(f"input: {self.path} is empty: it lacks a header", field="input")
         for name in sorted(needed | {self.id_field}):
             if header.count(name) != 1:
                 why = "is not a column" if name not in header else "is more than one column"

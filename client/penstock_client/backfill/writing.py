@@ -21,6 +21,7 @@ from penstock_schemas.errors import InvalidJob
 
 _BATCH: Final = 1000
 _SEPARATORS: Final = {".csv": ",", ".tsv": "\t"}
+_WRITTEN: Final = (".jsonl", ".ndjson", ".json", *_SEPARATORS, ".parquet")
 Answer = dict[str, Any]
 
 
@@ -48,6 +49,10 @@ def check_output(path: Path, *, source: Path | None = None) -> Path:
         raise InvalidJob(f"output: {path} is the input", field="output")
     if not os.access(found.parent, os.W_OK):
         raise InvalidJob(f"output: {found.parent} cannot be written to", field="output")
+    if found.suffix.lower() not in _WRITTEN:
+        known = ", ".join(_WRITTEN)
+        told = f"output: {path} has none of the suffixes that say its format: {known}"
+        raise InvalidJob(told, field="output")
     if found.suffix.lower() == ".parquet":
         pyarrow()
     return found

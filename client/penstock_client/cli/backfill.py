@@ -5,6 +5,7 @@ Without the name of a command, what follows is that of `run`.
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -33,10 +34,16 @@ class _OneShot(TyperGroup):
     """A group whose first word may be an input: then it is `run` that is meant."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put `run` before arguments that begin with no command."""
-        if args and args[0] not in {*self.commands, "--help"}:
+        """Put `run` before arguments that begin with no command, but for one that is mistyped."""
+        if args and args[0] not in {*self.commands, "--help"} and not self._is_mistyped(args[0]):
             args = ["run", *args]
         return super().parse_args(ctx, args)
+
+    def _is_mistyped(self, word: str) -> bool:
+        """Whether this is meant as a command rather than as a file or an option."""
+        return re.fullmatch(r"[a-z-]+", word) is not None and not (
+            word.startswith("-") or Path(word).exists()
+        )
 
 
 _Input = Annotated[

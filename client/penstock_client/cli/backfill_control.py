@@ -61,12 +61,14 @@ def register(sub: typer.Typer) -> None:
 
 def attach(backfill_id: _Id, json: _Json = False) -> None:
     """Show how a backfill goes until it ends or is paused. Exits with 1 where rows failed."""
-    from penstock_client.cli.backfill_shown import paused_lines, summary, summary_lines
+    from penstock_client.cli.backfill_shown import Since, paused_lines, summary, summary_lines
     from penstock_schemas.backfills import BackfillState
 
     began = time.monotonic()
     found, since = run(_attach(backfill_id), go_on=lambda: "the backfill goes on; attach again")
     elapsed_s = time.monotonic() - began
+    if since is None:
+        since, elapsed_s = Since.nothing(), _took_s(found)
     if json:
         print_json(summary(found, since, elapsed_s=elapsed_s))
     else:
@@ -167,17 +169,22 @@ def export(  # noqa: PLR0917 - options of a command
     ] = None,
     json: _Json = False,
 ) -> None:
-    """Write the answers of all rows that have ended, in the order of the input."""
+    """Write the answers of all rows that have ended, in the order of the input.
+
+    Rows that have not ended are left out, and counted.
+    """
     from penstock_client.cli.backfill_output import Output
 
     target = Output.of(output, to_table, sql_url)
-    written, fitting = run(_export(backfill_id, target, schema_file))
+    written, fitting, unended = run(_export(backfill_id, target, schema_file))
     if json:
-        counted = {"rows": written.rows, "failed": written.failed}
+        counted = {"rows": written.rows, "failed": written.failed, "not_ended": unended}
         print_json(counted if fitting is None else {**counted, **_fitted(fitting)})
         return
     told = f"{written.rows:,} rows, {written.failed:,} without an answer, to {target.name}"
     typer.echo(told)
+    if unended:
+        typer.echo(f"{unended:,} rows have not ended yet and were left out", err=True)
     if fitting is not None:
         _print_fitting(fitting)
 
@@ -192,7 +199,7 @@ def reparse(
     from penstock_client.cli.backfill_output import Output
 
     target = Output.of(output, None, None) if output else None
-    _, fitting = run(_export(backfill_id, target, schema_file))
+    _, fitting, _ = run(_export(backfill_id, target, schema_file))
     if fitting is None:
         return
     if json:
@@ -227,15 +234,23 @@ def _print(found: BackfillStatus, *, json: bool) -> None:
         typer.echo("\n".join(status_lines(found)))
 
 
-async def _attach(backfill_id: str) -> tuple[BackfillStatus, Since]:
+async def _attach(backfill_id: str) -> tuple[BackfillStatus, Since | None]:
+    """How it ended, and how it stood before; None where it had ended already."""
     from penstock_client.cli.backfill_shown import Since
     from penstock_client.cli.progress import new_progress
 
     async with connected() as penstock:
-        since = Since.of(await penstock.backfills.get(backfill_id))
+        stood = await penstock.backfills.get(backfill_id)
+        since = None if stood.status.is_terminal else Since.of(stood)
         with new_progress() as progress:
             found = await penstock.backfills.wait(backfill_id, progress=progress.update)
         return found, since
+
+
+def _took_s(ended: BackfillStatus) -> float:
+    if ended.started_at is None or ended.finished_at is None:
+        return 0.0
+    return (ended.finished_at - ended.started_at).total_seconds()
 
 
 async def _get(backfill_id: str) -> BackfillStatus:
@@ -265,7 +280,8 @@ async def _list(
 
 async def _export(
     backfill_id: str, target: Output | None, schema_file: Path | None
-) -> tuple[Written, Fitting | None]:
+) -> tuple[Written, Fitting | None, int]:
+    """What was written, what came of a new schema, and how many rows had not ended."""
     from penstock_client.backfill import load_schema
     from penstock_client.backfill.reparsing import Reparser
     from penstock_client.backfill.writing import Written
@@ -273,6 +289,7 @@ async def _export(
     reparser = Reparser(load_schema(schema_file)) if schema_file else None
     async with connected() as penstock:
         plan = await penstock.backfills.plan(backfill_id)
+        status = await penstock.backfills.get(backfill_id)
         rows = penstock.backfills.export(backfill_id)
         if reparser is not None:
             rows = reparser.rows(rows)
@@ -284,4 +301,4 @@ async def _export(
         else:
             as_text = plan.as_text and reparser is None
             written = await target.write(rows, as_text=as_text)
-    return written, None if reparser is None else reparser.fitting
+    return written, None if reparser is None else reparser.fitting, status.rows - status.done

@@ -25,6 +25,13 @@ class Since:
     simulated: int
 
     @classmethod
+    def nothing(cls) -> Since:
+        """All that stands is told."""
+        return cls(
+            done=0, calls=0, input_tokens=0, output_tokens=0, cost_usd=Decimal(0), simulated=0
+        )
+
+    @classmethod
     def of(cls, status: BackfillStatus) -> Since:
         """As it stood then; failed rows are asked again, so they are not done."""
         return cls(
@@ -103,11 +110,17 @@ def estimate_lines(status: BackfillStatus) -> list[str]:
 def paused_lines(status: BackfillStatus) -> list[str]:
     """Why it is paused, what it will take, and how to go on."""
     on = f"penstock backfill resume {status.backfill_id}"
+    if status.sample is not None and status.done <= status.sample:
+        then = f"go on with `{on}`, or with the same command without --dry-run"
+    elif status.reason is not None and "ceiling" in status.reason:
+        then = f"go on with a higher ceiling: `{on} --max-cost-usd …`, or --max-error-rate"
+    else:
+        then = f"go on with `{on}`"
     return [
         f"paused: {status.reason or 'by hand'}",
         f"{status.done:,} of {status.rows:,} rows are done, ${status.cost_usd:.4f} spent",
         *estimate_lines(status),
-        f"go on with `{on}`, or with the same command without --dry-run",
+        then,
     ]
 
 

@@ -191,7 +191,7 @@ class Runs:
         run_id: str,
         step: str,
         *,
-        state: StepState | None = None,
+        state: StepState | str | None = None,
         after: int = -1,
         limit: int = 100,
     ) -> Sequence[ItemResult]:
@@ -205,7 +205,9 @@ class Runs:
             raise UnknownRun(run_id)
         skill = skill_of(rows[0]["definition"])
         place = skill.place_of(step)
-        found = await ledger.fetch_safely("run_items", known, place, after, state, _limit(limit))
+        found = await ledger.fetch_safely(
+            "run_items", known, place, after, StepState.of(state), _limit(limit)
+        )
         return [item_result(skill.steps[place], row) for row in found]
 
     async def cancel(self, run_id: str) -> RunResult:
@@ -237,7 +239,7 @@ class Runs:
         self,
         workspace: str,
         *,
-        state: RunState | None = None,
+        state: RunState | str | None = None,
         skill: str | None = None,
         before: str | None = None,
         limit: int = 50,
@@ -245,7 +247,7 @@ class Runs:
         """A workspace's runs, newest first; page on with `before`, the last ID seen."""
         await self._penstock.workspaces.get(workspace)
         last = None if before is None else UUID(parse_run_id(before))
-        args = (workspace, state, skill, last, _limit(limit))
+        args = (workspace, RunState.of(state), skill, last, _limit(limit))
         return [run_row(row) for row in await self._penstock.ledger.fetch_safely("run_list", *args)]
 
     async def _locked(self, run_id: UUID, change: Callable[[Any, Any], Any]) -> bool:

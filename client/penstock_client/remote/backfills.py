@@ -110,19 +110,20 @@ class RemoteBackfills(Backfills):
         return _status(await self._http.get(_path(backfill_id)))
 
     async def plan(self, backfill_id: str) -> Plan:
-        """Refused: a gateway does not show it."""
-        raise _refused(f"the plan of {backfill_id}", "whoever started it has it")
+        """What a backfill asks of its rows; raises UnknownBackfill."""
+        found = await self._http.get(f"{_path(backfill_id)}/plan")
+        return Plan.of(found["workspace"], found["plan"])
 
     async def list(
         self,
         workspace: str,
         *,
-        state: BackfillState | None = None,
+        state: BackfillState | str | None = None,
         before: str | None = None,
         limit: int = 50,
     ) -> list[BackfillStatus]:
         """A workspace's backfills, newest first; page on with `before`, the last ID seen."""
-        label = None if state is None else state.label
+        label = BackfillState.label_of(state)
         wanted = {"workspace": workspace, "state": label, "before": before, "limit": limit}
         found = await self._http.get("/v1/backfills", wanted)
         return [_status(each) for each in found["backfills"]]

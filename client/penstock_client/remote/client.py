@@ -189,7 +189,7 @@ class RemotePenstock(Producer):
         self,
         workspace: str,
         *,
-        state: JobState | None = None,
+        state: JobState | str | None = None,
         capability: str | None = None,
         before: str | None = None,
         limit: int = 50,
@@ -199,7 +199,7 @@ class RemotePenstock(Producer):
             "/v1/jobs",
             {
                 "workspace": workspace,
-                "state": None if state is None else state.label,
+                "state": JobState.label_of(state),
                 "capability": capability,
                 "before": parse_job_id(before) if before else None,
                 "limit": limit,

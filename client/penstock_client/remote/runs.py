@@ -108,13 +108,12 @@ class RemoteRuns(Runs):
         run_id: str,
         step: str,
         *,
-        state: StepState | None = None,
+        state: StepState | str | None = None,
         after: int = -1,
         limit: int = 100,
     ) -> Sequence[ItemResult]:
         """The calls of one step with their answers, in order; page on with `after`."""
-        label = None if state is None else state.label
-        wanted = {"state": label, "after": after, "limit": limit}
+        wanted = {"state": StepState.label_of(state), "after": after, "limit": limit}
         path = f"{_path(run_id)}/steps/{quote(step, safe='')}"
         found = await self._http.get(path, wanted)
         return [ItemResult.model_validate(each) for each in found["items"]]
@@ -133,7 +132,7 @@ class RemoteRuns(Runs):
         self,
         workspace: str,
         *,
-        state: RunState | None = None,
+        state: RunState | str | None = None,
         skill: str | None = None,
         before: str | None = None,
         limit: int = 50,
@@ -141,7 +140,7 @@ class RemoteRuns(Runs):
         """A workspace's runs, newest first; page on with `before`, the last ID seen."""
         wanted = {
             "workspace": workspace,
-            "state": None if state is None else state.label,
+            "state": RunState.label_of(state),
             "skill": skill,
             "before": before,
             "limit": limit,

@@ -53,7 +53,7 @@ class RemoteWebhooks(Webhooks):
         self,
         workspace: str,
         *,
-        state: DeliveryState | None = None,
+        state: DeliveryState | str | None = None,
         subject: str | None = None,
         before: str | None = None,
         limit: int = 50,
@@ -61,7 +61,7 @@ class RemoteWebhooks(Webhooks):
         """A workspace's deliveries of the last 30 days, newest first; see `Webhooks.list`."""
         wanted = {
             "workspace": workspace,
-            "state": None if state is None else state.label,
+            "state": DeliveryState.label_of(state),
             "subject": subject,
             "before": before,
             "limit": limit,

@@ -187,7 +187,7 @@ class FakePenstock(Producer):
         self,
         workspace: str,
         *,
-        state: JobState | None = None,
+        state: JobState | str | None = None,
         capability: str | None = None,
         before: str | None = None,
         limit: int = 50,
@@ -195,11 +195,12 @@ class FakePenstock(Producer):
         """A workspace's jobs, newest first; page on with `before`, the last ID seen."""
         self.workspace(workspace)
         last = None if before is None else parse_job_id(before)
+        wanted = JobState.of(state)
         found = [
             row_of(record)
             for job_id, record in sorted(self._records.items(), reverse=True)
             if record.placed.workspace == workspace
-            and state in {None, record.state}
+            and wanted in {None, record.state}
             and capability in {None, record.placed.capability}
             and (last is None or job_id < last)
         ]

@@ -114,17 +114,17 @@ class FakeRuns(Runs):
         run_id: str,
         step: str,
         *,
-        state: StepState | None = None,
+        state: StepState | str | None = None,
         after: int = -1,
         limit: int = 100,
     ) -> Sequence[ItemResult]:
         """The calls of one step with their answers, in order; raises UnknownRun, InvalidJob."""
         run = self._run(run_id)
-        place = run.skill.place_of(step)
+        place, wanted = run.skill.place_of(step), StepState.of(state)
         found = [
             item_result(run.skill.steps[place], item.row())
             for item in run.items_of(place)
-            if item.item > after and state in {None, item.state}
+            if item.item > after and wanted in {None, item.state}
         ]
         return found[:limit]
 
@@ -154,18 +154,19 @@ class FakeRuns(Runs):
         self,
         workspace: str,
         *,
-        state: RunState | None = None,
+        state: RunState | str | None = None,
         skill: str | None = None,
         before: str | None = None,
         limit: int = 50,
     ) -> list[RunRow]:
         """A workspace's runs, newest first; page on with `before`, the last ID seen."""
         self._fake.workspace(workspace)
+        wanted = RunState.of(state)
         found = [
             run.listed()
             for run_id, run in sorted(self._found.items(), reverse=True)
             if run.workspace == workspace
-            and state in {None, run.state}
+            and wanted in {None, run.state}
             and skill in {None, run.skill.name}
             and (before is None or run_id < parse_run_id(before))
         ]

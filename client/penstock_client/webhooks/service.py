@@ -108,7 +108,7 @@ class Webhooks:
         self,
         workspace: str,
         *,
-        state: DeliveryState | None = None,
+        state: DeliveryState | str | None = None,
         subject: str | None = None,
         before: str | None = None,
         limit: int = 50,
@@ -121,7 +121,7 @@ class Webhooks:
         await self._check_workspace(workspace)
         of = None if subject is None else _subject(subject)
         last = None if before is None else parse_event_id(before)
-        args = (workspace, state, of, last, limit)
+        args = (workspace, DeliveryState.of(state), of, last, limit)
         rows = await self._ledger.fetch_safely("webhook_deliveries", *args)
         return [delivery(row) for row in rows]
 

@@ -221,7 +221,9 @@ async def export(
 async def plan(found: Readable, penstock: Connected) -> BackfillPlan:
     """What it asks of each row, as it was given. Needs the scope `jobs:read`."""
     asked = await penstock.backfills.plan(found.backfill_id)
-    return BackfillPlan(backfill_id=found.backfill_id, plan=asked.document())
+    return BackfillPlan(
+        backfill_id=found.backfill_id, workspace=asked.workspace, plan=asked.document()
+    )
 
 
 @router.get(
