@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import cache
 from importlib.metadata import version
 from typing import Final
@@ -44,6 +44,7 @@ from penstock_gateway.sse import Readers
 from penstock_gateway.submits import Submits
 from penstock_gateway.token_cache import TokenCache
 from penstock_gateway.trace_context import TraceContext
+from penstock_schemas.errors import Unavailable
 from penstock_schemas.ids import JobId
 
 #: FastAPI's own spans tell the messages of errors, which may quote what was sent.
@@ -69,6 +70,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         async with serving.connection:
             yield
             await serving.submits.close()
+            await serving.tokens.close()
+            await app.state.pulses.close()
+            with suppress(Unavailable):  # where there never was a connection
+                await readings().close()
 
     app = FastAPI(
         title=TITLE,

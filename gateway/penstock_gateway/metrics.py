@@ -40,6 +40,10 @@ class Readings:
         self._took_s = 0.0
         self._reading = asyncio.Lock()
 
+    async def close(self) -> None:
+        """End what is being read."""
+        await self._metering.close()
+
     async def latest(self) -> tuple[Metered, float]:
         """A reading at most `fresh_s` old, and how many seconds it took."""
         async with self._reading:

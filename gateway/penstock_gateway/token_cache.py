@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from penstock_client.background import end
 from penstock_client.tokens import Identity
 
 #: A token is believed for so long, in seconds: then a revoked one is refused everywhere.
@@ -38,6 +39,10 @@ class TokenCache:
             asking = self._asking[key] = asyncio.create_task(self._ask(key, token))
             asking.add_done_callback(lambda _: self._asking.pop(key, None))
         return await asyncio.shield(asking)
+
+    async def close(self) -> None:
+        """End the questions under way."""
+        await end(self._asking.values())
 
     async def _ask(self, key: bytes, token: str) -> Identity | None:
         began = self._clock()

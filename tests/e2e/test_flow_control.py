@@ -90,7 +90,7 @@ async def test_a_job_that_waits_too_long_says_what_kept_it(
 ) -> None:
     simulator.faults.add(Fault(kind="insufficient_quota", provider="openai"))
     await work_for("openai")
-    (handle,) = await penstock.submit_many(texts(1, max_queue_wait_s=1))
+    (handle,) = await penstock.submit_many(texts(1, max_queue_wait_s=3))
     result = await handle.result(timeout_s=15)
     assert result.error is not None
     assert result.error.kind == "queue_timeout" and "credential" in result.error.message

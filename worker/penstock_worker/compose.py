@@ -9,7 +9,7 @@ import random
 import secrets
 import socket
 from collections.abc import AsyncGenerator, Coroutine, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from arq.connections import ArqRedis
@@ -138,7 +138,7 @@ async def run_worker(
                     access=accesses.platform,
                 )
             )
-        async with telemetry.served(settings), _beside(beside):
+        async with telemetry.served(settings), _closed_after(worker), observer, _beside(beside):
             await _until_stopped(worker)
 
 
@@ -206,6 +206,7 @@ async def run_steward(
         try:
             async with (
                 served_process(settings, "penstock_steward"),
+                _closed_after(steward),
                 _beside([*_owners(penstock), _deliver(courier)]),
             ):
                 await _until_stopped(steward)
@@ -250,9 +251,14 @@ async def worker_servers(settings: Settings) -> AsyncGenerator[tuple[ArqRedis, L
 
 
 async def _until_stopped(worker: ProviderWorker | Steward) -> None:
-    try:
+    with suppress(asyncio.CancelledError):  # how arq ends a worker
         await worker.async_run()
-    except asyncio.CancelledError:
-        pass  # how arq ends a worker
+
+
+@asynccontextmanager
+async def _closed_after(worker: ProviderWorker | Steward) -> AsyncGenerator[None]:
+    """Close a worker and its Redis pool once nothing beside it is left to use that."""
+    try:
+        yield
     finally:
         await worker.close()

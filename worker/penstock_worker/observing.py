@@ -11,9 +11,11 @@ import logging
 import time
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Self
 
 import httpx
 
+from penstock_client.background import end
 from penstock_client.connections import REDIS_AWAY
 from penstock_client.entries import Flow
 from penstock_schemas.errors import ProviderError
@@ -63,6 +65,14 @@ class Observer:
         self._policy = policy
         self._models: dict[tuple[str, str], _Model] = {}
         self._passing: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        """Watch until the block ends."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """End what is being passed on."""
+        await end(self._passing)
 
     def accepted(
         self, flow: Flow, headers: httpx.Headers, credential: str, *, took_s: float

@@ -18,7 +18,7 @@ from uuid import UUID
 
 from arq.worker import Worker
 
-from penstock_client.background import forever
+from penstock_client.background import end, forever
 from penstock_client.connections import AWAY, REDIS_AWAY, persistently
 from penstock_client.ledger import Ledger
 from penstock_schemas.pricing import TokenPrices
@@ -136,7 +136,7 @@ class ProviderWorker(Worker):
             while True:
                 await self._turn()
         finally:
-            housekeeping.cancel()
+            await end([housekeeping])
             await self._finish()
 
     async def _turn(self) -> None:

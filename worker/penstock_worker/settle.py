@@ -17,7 +17,7 @@ from uuid import UUID
 
 import asyncpg
 
-from penstock_client.background import forever
+from penstock_client.background import end, forever
 from penstock_client.connections import POSTGRES_AWAY, REDIS_AWAY
 from penstock_client.ledger import Ledger
 from penstock_schemas.status import AttemptState
@@ -108,7 +108,7 @@ class Settler:
             await self._stash(left)
         finally:
             if self._task is not None:
-                self._task.cancel()
+                await end([self._task])
 
     async def _turn(self) -> None:
         """Write one group, then give its leases back."""

@@ -139,20 +139,22 @@ class Steward(Worker):
             *self._beside,
         ]
         logger.info("steward.started", extra={"steward": self.name})
-        try:
-            await asyncio.gather(
-                *(
-                    forever(
-                        duty.turn,
-                        event=f"steward.{duty.name}_failed",
-                        logger=logger,
-                        every_s=duty.every_s,
-                    )
-                    for duty in duties
+        loops = [
+            asyncio.create_task(
+                forever(
+                    duty.turn,
+                    event=f"steward.{duty.name}_failed",
+                    logger=logger,
+                    every_s=duty.every_s,
                 )
             )
+            for duty in duties
+        ]
+        try:
+            await asyncio.wait(loops)
         finally:
-            await end([*self._rebuilding.values(), *self._lapsing])
+            await end(loops)
+            await end([*self._rebuilding.values(), *self._lapsing])  # which the loops began
             logger.info("steward.stopped", extra={"steward": self.name})
 
     def index_of(self, provider: str) -> ProviderIndex:

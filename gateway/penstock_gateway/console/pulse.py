@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 from zoneinfo import ZoneInfo
 
 from penstock_client import Penstock
+from penstock_client.background import end
 from penstock_client.gates import GateState
 from penstock_client.index_state import LimitState
 from penstock_client.metering import Metering
@@ -86,6 +87,12 @@ class Pulses:
     async def read(self, workspace: str | None) -> Pulse:
         """The reading of this moment, for a workspace or for all; raises Unavailable."""
         return await self._shared(("pulse", workspace), FRESH_S, lambda: self._read(workspace))
+
+    async def close(self) -> None:
+        """End the readings under way, before their connections are closed."""
+        await end(kept.value for kept in self._kept.values())
+        if self._metering is not None:
+            await self._metering[1].close()
 
     async def _read(self, workspace: str | None) -> Pulse:
         penstock = self.connected()

@@ -59,6 +59,7 @@ class ComputeWorker:
         self._keys = ComputeKeys(module)
         self._held: dict[int, tuple[Call, asyncio.Task[Any]]] = {}
         self._worker: Worker | None = None
+        self._taken: set[asyncio.Task[Any]] = set()
         self._stopping = False
 
     async def run(self) -> None:
@@ -76,7 +77,9 @@ class ComputeWorker:
             while not self._stopping:
                 await self._work()
         finally:
-            await end(beside)
+            if self._taken:
+                await asyncio.wait(self._taken, timeout=_ASK_AGAIN_S)
+            await end([*beside, *self._taken])  # before their connections are closed
             await self._hide()
             logger.info("compute.stopped", extra={"compute": self.module})
 
@@ -92,8 +95,6 @@ class ComputeWorker:
             await asyncio.wait(under_way, timeout=drain_s)
         for task in under_way:
             task.cancel()
-        if worker.tasks:  # arq's own, which take the calls out of the queue
-            await asyncio.wait(worker.tasks.values(), timeout=_ASK_AGAIN_S)
         if worker.main_task is not None:
             worker.main_task.cancel()
 
@@ -121,6 +122,15 @@ class ComputeWorker:
             await asyncio.sleep(_ASK_AGAIN_S)
         finally:
             self._worker = None
+            # arq's own, which take calls out of the queue; those of a lost Redis go on meanwhile.
+            for task in worker.tasks.values():
+                self._taken.add(task)
+                task.add_done_callback(self._let_go)
+
+    def _let_go(self, task: asyncio.Task[Any]) -> None:
+        self._taken.discard(task)
+        if not task.cancelled():
+            task.exception()  # counts as seen: arq has logged what matters
 
     async def _call(
         self, _: dict[Any, Any], run: str, position: int, item: int, starts: int
