@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
@@ -11,6 +12,7 @@ from penstock_client.connections import AWAY
 
 _PAUSE_S = 0.25
 _ASK_AGAIN_S = 1.0
+_TELL_AGAIN_S = 10.0
 
 
 async def forever(
@@ -23,20 +25,25 @@ async def forever(
 ) -> None:
     """Run `turn` until cancelled, `every_s` apart; a server that is away costs a short pause.
 
-    `event` names the loop in logs. `on_failure` is called after each turn that failed. A cancelled
+    `event` names the loop in logs, where a server that stays away is told of every ten seconds.
+    `on_failure` is called after each turn that failed. A cancelled
     loop ends even where what it runs turned the cancellation into an error of its own, as clients
     of servers do that were just being answered.
     """
-    task = asyncio.current_task()
+    task, told_at = asyncio.current_task(), None
     while task is None or not task.cancelling():
         try:
             await turn()
         except AWAY as error:
-            reason = str(error) or type(error).__name__
-            logger.warning(event, extra={"reason": reason})
+            now = time.monotonic()
+            if told_at is None or now - told_at >= _TELL_AGAIN_S:
+                told_at = now
+                reason = str(error) or type(error).__name__
+                logger.warning(event, extra={"reason": reason})
         except Exception:
             logger.exception(event)
         else:
+            told_at = None
             if every_s:
                 await asyncio.sleep(every_s)
             continue

@@ -123,6 +123,13 @@ class JobFields(BaseModel):
     metadata: dict[MetadataKey, MetadataValue] = Field(default_factory=dict, max_length=200)
     webhook: WebhookUrl | None = None
 
+    @field_validator("deadline", mode="before")
+    @classmethod
+    def _is_a_time(cls, value: object) -> object:
+        if isinstance(value, (int, float)):
+            raise PydanticCustomError("number_deadline", "is a time with its zone, not a number")
+        return value
+
     @field_validator("deadline")
     @classmethod
     def _aware(cls, value: datetime | None) -> datetime | None:

@@ -89,8 +89,8 @@ class RunResult(_Frozen):
 
     `output` is what the skill declares as its output, and without that the output of its last
     step (of several, an object by their names); None until the run has succeeded. `waits_for` says
-    what somebody has to do before it can go on, such as starting a worker. `warnings` where
-    something is no longer kept.
+    what keeps it: workers of COMPUTE steps that are not there, and why jobs of LLM steps have
+    waited for longer than moments. `warnings` where something is no longer kept.
     """
 
     run_id: RunId

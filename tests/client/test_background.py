@@ -62,6 +62,28 @@ async def test_loop_goes_on_after_a_turn_that_failed(error: type[Exception]) -> 
     await asyncio.wait([loop])
 
 
+async def test_loop_tells_of_a_server_that_stays_away_once_in_ten_seconds(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(background, "_PAUSE_S", 0.0)
+    turns = 0
+    many = asyncio.Event()
+
+    async def turn() -> None:
+        nonlocal turns
+        turns += 1
+        if turns == 50:
+            many.set()
+        if turns != 25:
+            raise ConnectionRefusedError("away")
+
+    loop = asyncio.create_task(forever(turn, event="test.failed", logger=logger))
+    async with asyncio.timeout(5):
+        await many.wait()
+    await end([loop])
+    assert [record.msg for record in caplog.records] == ["test.failed"] * 2  # it was back between
+
+
 async def test_end_asks_again_what_swallows_its_cancellation(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

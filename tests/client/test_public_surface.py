@@ -334,3 +334,18 @@ async def test_connect_without_postgres_names_its_variable(settings: Settings) -
 async def test_ledger_outside_the_connection_says_how_to_use_it(settings: Settings) -> None:
     with pytest.raises(RuntimeError, match="async with"):
         _ = Penstock.connect(settings=settings).ledger
+
+
+# After the end.
+
+
+async def test_a_closed_connection_says_that_it_is_closed(empty: Settings) -> None:
+    async with Penstock.connect(settings=empty) as penstock:
+        await penstock.workspaces.create("acme", monthly_tokens=None)
+    with pytest.raises(RuntimeError, match="this connection is closed"):
+        await penstock.jobs("acme")
+
+
+def test_a_deadline_is_no_number() -> None:
+    with pytest.raises(ValueError, match="is a time with its zone, not a number"):
+        refund(deadline=5)

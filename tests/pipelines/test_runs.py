@@ -371,3 +371,15 @@ async def _called(what: object) -> None:
     async with asyncio.timeout(10):
         while what not in functions.CALLS:
             await asyncio.sleep(0.01)
+
+
+async def test_run_says_what_keeps_its_jobs(penstock: Penstock, steward: None) -> None:
+    declared = skill(LLMStep(name="write", type="generate", prompt="Go.", model="openai/gpt-4o"))
+    handle = await penstock.runs.start(declared, workspace="acme")
+    async with asyncio.timeout(20):
+        while not (waiting := (await handle.status()).waits_for):
+            await asyncio.sleep(0.1)
+    (job,) = await penstock.jobs("acme")
+    assert waiting == (f"a job of write ({job.job_id}): no worker of openai is running",)
+    await handle.cancel()
+    assert (await handle.status()).waits_for == ()

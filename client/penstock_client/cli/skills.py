@@ -44,7 +44,8 @@ def check(file: _File, json: _Json = False) -> None:
     if json:
         print_json(skill.definition())
         return
-    typer.echo(f"skill {skill.name}: {len(skill.steps)} steps ({skill.digest})")
+    steps = f"{len(skill.steps)} step{'s' if len(skill.steps) != 1 else ''}"
+    typer.echo(f"skill {skill.name}: {steps} ({skill.digest})")
     _print_steps(skill)
 
 

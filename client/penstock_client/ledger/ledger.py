@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
 
 Record = asyncpg.Record
+_CLOSED = "this connection is closed: use Penstock within its `async with`"
 
 
 class Ledger:
@@ -66,6 +67,8 @@ class Ledger:
 
     async def fetch_safely(self, name: str, *args: Any) -> list[Record]:
         """Run a query that is safe to repeat; raises Unavailable once Postgres stays away."""
+        if self.pool.is_closing():
+            raise RuntimeError(_CLOSED)
         try:
             return await persistently(
                 lambda: self.fetch(name, *args), away=POSTGRES_AWAY, for_s=self.deadline_s

@@ -97,7 +97,7 @@ class RemotePenstock(Producer):
     def __getattr__(self, name: str) -> NoReturn:
         if name in DIRECT_ONLY:
             raise NeedsServers(
-                f"{name}: a connection to a gateway does not have this; "
+                f"a gateway does not offer this ({name}): "
                 f"set {REDIS_VARIABLE} and {DATABASE_VARIABLE} instead of {URL_VARIABLE}"
             )
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
