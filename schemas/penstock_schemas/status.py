@@ -27,6 +27,12 @@ class Labelled(IntEnum):
 class State(Labelled):
     """Where something stands. From 10 on a state is terminal."""
 
+    def __str__(self) -> str:
+        return self.label
+
+    def __format__(self, spec: str) -> str:
+        return format(self.label, spec)
+
     @property
     def is_terminal(self) -> bool:
         """Whether what stands so has ended."""

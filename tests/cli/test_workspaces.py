@@ -89,6 +89,16 @@ def test_route_sets_and_unsets_a_capability(run: Run, name: str) -> None:
     assert "reason" not in shown(run, name)["routing"]
 
 
+def test_route_notes_what_may_be_a_slip(run: Run, name: str) -> None:
+    ran = run("workspace", "route", name, "resaon", "openai/gpt-9")
+    assert ran.code == 0
+    assert ran.err.splitlines() == [
+        "note: resaon is a capability of its own; did you mean reason?",
+        "note: openai/gpt-9 is not in the catalogue: it is sent as it is, and its cost is unknown",
+    ]
+    assert run("workspace", "route", name, "summarise", "openai/gpt-4o").err == ""
+
+
 def test_route_names_a_model_that_is_none(run: Run, name: str) -> None:
     ran = run("workspace", "route", name, "reason", "nonsense")
     assert (ran.code, ran.err.startswith("error: routing.reason: model: 'nonsense'")) == (2, True)

@@ -74,7 +74,7 @@ class Up:
 
     def variables(self) -> dict[str, str]:
         """The two variables that it printed, as a shell would read them."""
-        exports = [line for line in self.lines if line.startswith("export ")]
+        exports = [line for line in self.lines if line.startswith("export PENSTOCK_")]
         return dict(shlex.split(line)[1].split("=", 1) for line in exports)
 
     def send(self, number: signal.Signals) -> None:

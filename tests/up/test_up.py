@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from penstock_worker.up.command import _commands_elsewhere
+
 from .stands import CHECKOUT, Up, descendants, runs, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes in /proc")
@@ -91,3 +93,15 @@ def test_port_or_free_avoids_a_busy_port() -> None:
         port = busy.getsockname()[1]
         assert port_or_free(port) not in (0, port)
     assert port_or_free(port) == port
+
+
+def test_up_says_where_its_commands_are_unless_the_shell_finds_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "penstock").write_text("#!/bin/sh\n")
+    (tmp_path / "penstock").chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert _commands_elsewhere() == str(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert _commands_elsewhere() is None

@@ -140,9 +140,11 @@ def route(
 ) -> None:
     """Set the models of a capability, or take them out again. In force at once, everywhere."""
     chosen = tuple(models or ()) or None
-    run(_change(name, {"routing": {capability: chosen}}))
+    notes = run(_route(name, capability, chosen))
     where = ", then ".join(chosen) if chosen else "the default routing"
     typer.echo(f"workspace {name}: {capability} goes to {where}")
+    for note in notes:
+        typer.echo(f"note: {note}", err=True)
 
 
 def show(
@@ -215,6 +217,35 @@ async def _create(name: str, budget: int | None) -> bool:
 async def _change(name: str, fields: dict[str, Any]) -> WorkspaceConfig:
     async with connected() as penstock:
         return await penstock.workspaces.set(name, **fields)
+
+
+async def _route(name: str, capability: str, models: tuple[str, ...] | None) -> list[str]:
+    """Set a route; returns what is accepted and may be a slip."""
+    from difflib import get_close_matches
+    from typing import get_args
+
+    from penstock_client.remote.client import NeedsServers
+    from penstock_schemas.jobs import JobType
+
+    notes: list[str] = []
+    meant = get_close_matches(capability, get_args(JobType), n=1, cutoff=0.75)
+    if meant and capability not in get_args(JobType):
+        notes.append(f"{capability} is a capability of its own; did you mean {meant[0]}?")
+    async with connected() as penstock:
+        await penstock.workspaces.set(name, routing={capability: models})
+        try:
+            listed = {model.ref for model in penstock.catalog.models}
+            used = [penstock.catalog.normalise(model) for model in models or ()]
+        except NeedsServers:
+            return notes
+    return [
+        *notes,
+        *(
+            f"{model} is not in the catalogue: it is sent as it is, and its cost is unknown"
+            for model in used
+            if model not in listed
+        ),
+    ]
 
 
 async def _show(name: str) -> WorkspaceConfig:

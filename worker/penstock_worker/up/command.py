@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import signal
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from penstock_client.catalogue import offline_catalog
 from penstock_client.settings import Settings
@@ -115,6 +118,7 @@ async def _run(
                 data=place,
                 variables=addresses,
                 late=late,
+                path=_commands_elsewhere(),
             )
             await asyncio.Event().wait()
 
@@ -142,6 +146,12 @@ def _services(
         concurrency=options.concurrency,
         simulator_port=simulator_port,
     )
+
+
+def _commands_elsewhere() -> str | None:
+    """The folder of this installation's commands, where a shell would not find them there."""
+    folder, found = Path(sys.executable).parent, shutil.which("penstock")
+    return None if found is not None and Path(found).parent == folder else str(folder)
 
 
 def _tell(terminal: Terminal, restart: Restart) -> None:

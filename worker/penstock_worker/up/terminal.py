@@ -52,8 +52,12 @@ class Terminal:
         data: str,
         variables: Mapping[str, str],
         late: Sequence[str],
+        path: str | None = None,
     ) -> None:
-        """The addresses, the two variables that another shell needs, and what to try."""
+        """The addresses, the variables that another shell needs, and what to try.
+
+        `path` is the folder of commands that a shell does not find by itself.
+        """
         show = self._console.print
         state = ("ready", "bold green") if not late else ("running", "bold yellow")
         show()
@@ -65,6 +69,8 @@ class Terminal:
         show(Text(f"  data     {data}"))
         show()
         show(Text("In another shell:", "bold"))
+        if path is not None:
+            show(Text(f"export PATH={shlex.quote(path)}:$PATH"))
         for name, value in variables.items():
             show(Text(f"export {name}={shlex.quote(value)}"))
         show()
