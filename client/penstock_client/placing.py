@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from uuid import UUID
 
 from uuid_utils import uuid7
 
 from penstock_client.completing import lane_of, with_attempts, with_configuration, with_defaults
+from penstock_client.json_schemas import check_schema
 from penstock_client.ledger import NewJob, WorkspaceConfig
 from penstock_client.routing import AnyJob, estimate_tokens, routes_for
 from penstock_client.tracing import current_trace
 from penstock_schemas.catalog import Catalog
-from penstock_schemas.jobs import Envelope
+from penstock_schemas.jobs import Embed, Envelope
 from penstock_schemas.system_prompt import system_hash
 
 
@@ -29,6 +30,8 @@ def place(
     `alive` are the providers that have a worker, None where that is not known. Raises InvalidJob,
     UnknownConfiguration, UnknownModel, UnknownProvider.
     """
+    if not isinstance(job, Embed) and isinstance(job.output_schema, Mapping):
+        check_schema(job.output_schema)
     configuration = config.configuration(job.configuration)
     job = with_defaults(job, catalog.defaults)
     routes = routes_for(job, config, catalog, alive=alive)

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
 from penstock_client.backfill import BackfillOptions, Plan
-from penstock_client.backfill.files import schema_problem
 from penstock_client.backfill.loading import LoadedRow, loaded_row
 from penstock_client.backfill.source import row_of
+from penstock_client.json_schemas import schema_problem
 from penstock_gateway.run_bodies import WorkspaceName
 from penstock_gateway.views import View
 from penstock_schemas.backfills import BackfillStatus

@@ -57,6 +57,10 @@ def refund(**fields: Any) -> Classify:
     return Classify.model_validate({**given, **fields})
 
 
+def extract(schema: dict[str, Any]) -> Extract:
+    return Extract(workspace="acme", text="Order 7", schema=schema)
+
+
 async def test_call_answers(producer: Producer, work_for: WorkFor) -> None:
     await work_for("fireworks")
     result = await producer.call(refund(), timeout_s=20)
@@ -301,6 +305,7 @@ async def test_backfill_is_paused_resumed_and_cancelled(
         (lambda p: p.submit(refund(model="no-such-model")), UnknownModel),
         (lambda p: p.submit(refund(model="nobody/gpt-4o")), UnknownProvider),
         (lambda p: p.submit(refund(configuration="none")), UnknownConfiguration),
+        (lambda p: p.submit(extract({"type": "objekt"})), InvalidJob),
         (lambda p: p.submit(refund(model="openai/text-embedding-3-small")), InvalidJob),
         (lambda p: p.result(NOWHERE, timeout_s=10), UnknownJob),
         (lambda p: p.result("1"), InvalidJob),

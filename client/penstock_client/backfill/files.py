@@ -14,6 +14,7 @@ import orjson
 from penstock_client.backfill.plan import Example
 from penstock_client.backfill.source import Malformed, Source
 from penstock_client.backfill.template import Template
+from penstock_client.json_schemas import schema_problem
 from penstock_schemas.errors import InvalidJob
 
 
@@ -46,20 +47,6 @@ def load_schema(path: Path) -> dict[str, Any]:
     if problem is not None:
         raise _wrong("schema-file", path, f"is not a JSON Schema{problem}")
     return schema
-
-
-def schema_problem(schema: dict[str, Any]) -> str | None:
-    """What keeps a JSON object from being a JSON Schema; None where nothing does."""
-    from jsonschema.exceptions import SchemaError
-    from jsonschema.validators import validator_for
-
-    try:
-        validator_for(schema).check_schema(schema)  # pyright: ignore[reportUnknownMemberType]
-    except SchemaError as error:
-        place = "/".join(str(part) for part in error.absolute_path)
-        at = f" at {place}" if place else ""
-        return f"{at}: {error.message}"
-    return None
 
 
 def load_template(path: Path) -> Template:

@@ -94,7 +94,7 @@ def _about(answer: Result) -> str:
         f"{answer.provider}/{answer.model}" if answer.provider else "no provider",
         f"{answer.usage.input_tokens} + {answer.usage.output_tokens} tokens",
         shown_cost(answer.cost_usd) if answer.attempts else "no cost",
-        f"{answer.attempts} {'call' if answer.attempts == 1 else 'calls'}",
+        f"{answer.attempts} {'attempt' if answer.attempts == 1 else 'attempts'}",
         shown_seconds(answer.duration_ms / 1000),
     ]
     if answer.simulated:
