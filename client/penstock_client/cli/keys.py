@@ -122,7 +122,7 @@ def status(json: Json = False) -> None:
         (key.id, "yes" if not at else "no", f"{key.sealed:,}", shown_time(key.created_at))
         for at, key in enumerate(found)
     ]
-    print_table(("SEALING KEY", "IN USE", "KEYS SEALED TO IT", "SINCE (UTC)"), rows)
+    print_table(("SEALING KEY", "IN USE", "SECRETS SEALED TO IT", "SINCE (UTC)"), rows)
 
 
 def forget(

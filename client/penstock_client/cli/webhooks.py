@@ -163,7 +163,7 @@ def try_address(
 
 def standing(one: Delivery) -> str:
     """A delivery's state in a word or two."""
-    return "being sent" if one.sending else one.state.label.replace("_", " ")
+    return "being sent" if one.sending else one.state.label
 
 
 def why(one: Delivery) -> str | None:
