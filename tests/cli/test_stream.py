@@ -27,7 +27,7 @@ async def test_stream_prints_the_answer_and_what_it_took(
     await work_for("openai")
     handle = await penstock.submit(JOB)
     ended = await ran(run, "stream", handle.job_id)
-    result = await handle.result(timeout_s=5)
+    result = await handle.result(timeout_s=20)
     assert (ended.code, ended.out) == (0, f"{result.text}\n")
     assert "openai/gpt-4o-mini" in ended.err
 
@@ -71,7 +71,7 @@ async def test_stream_says_when_another_attempt_begins(
     await work_for("openai")
     handle = await penstock.submit(JOB)
     ended = await ran(run, "stream", handle.job_id)
-    result = await handle.result(timeout_s=5)
+    result = await handle.result(timeout_s=20)
     assert ended.out.splitlines()[-1] == result.text
     assert "another attempt began" in ended.err
 

@@ -62,7 +62,7 @@ class Connection:
         self.cancelled += job_ids
 
     async def until_submitted(self, count: int) -> None:
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(20):
             while len(self.handles) < count:
                 self.changed.clear()
                 await self.changed.wait()
@@ -82,7 +82,7 @@ class Connection:
 
 
 async def taken(results: AsyncIterator[Result], count: int) -> list[str]:
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(20):
         return [(await anext(results)).job_id for _ in range(count)]
 
 
@@ -265,7 +265,7 @@ async def test_map_tells_of_an_end_while_its_reader_is_busy() -> None:
     connection.end(0)
     await first
     connection.end(1)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(20):
         while told[-1].ended < 2:
             await asyncio.sleep(0)
 

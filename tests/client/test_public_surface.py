@@ -138,12 +138,12 @@ async def test_result_that_takes_too_long_says_so_and_the_job_goes_on(
 async def test_result_of_a_job_that_does_not_exist_is_refused(penstock: Penstock) -> None:
     job_id = str(uuid4())
     with pytest.raises(UnknownJob, match=job_id):
-        await penstock.result(job_id, timeout_s=5)
+        await penstock.result(job_id, timeout_s=20)
 
 
 async def test_result_of_an_id_that_is_none_is_refused(penstock: Penstock) -> None:
     with pytest.raises(InvalidJob, match="is not a job ID"):
-        await penstock.result("job-1", timeout_s=5)
+        await penstock.result("job-1", timeout_s=20)
 
 
 async def test_result_can_be_awaited_by_many_at_once(penstock: Penstock, work_for) -> None:

@@ -166,7 +166,7 @@ async def test_stream_that_has_expired_gives_nothing_and_the_result_stays(
     await redis.delete(deltas_key(handle.job_id))
     assert [delta async for delta in handle.stream()] == []
     assert [delta async for delta in handle.stream(after=pieces[0].position)] == []
-    assert (await handle.result(timeout_s=5)).text == result.text
+    assert (await handle.result(timeout_s=20)).text == result.text
 
 
 async def test_stream_that_expired_before_another_attempt_says_that_it_restarted(

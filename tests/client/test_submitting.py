@@ -55,7 +55,7 @@ async def test_transactional_submit_is_indexed_at_once_when_it_is_enqueued_after
         await penstock.record([placed], connection=orders)
     assert await unindexed(orders) == 1
     await penstock.enqueue([placed])
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(20):
         while await unindexed(orders):
             await asyncio.sleep(0.01)
 

@@ -151,7 +151,7 @@ async def test_sync_stream_is_a_plain_iterator(penstock: Penstock, work_for, emp
         pieces = list(handle.stream())
         rest = list(penstock.stream(handle.job_id, after=pieces[0].position))
         text = "".join(piece.text for piece in pieces)
-        return text, handle.result(timeout_s=5).text, [piece.text for piece in (pieces[0], *rest)]
+        return text, handle.result(timeout_s=20).text, [piece.text for piece in (pieces[0], *rest)]
 
     text, whole, in_two = await script(empty, body)
     assert text == whole == "".join(in_two)

@@ -97,7 +97,7 @@ async def test_playground_cancels_a_job(acme_page: Watched, penstock: Penstock) 
     await ask(acme_page, "Tell me of rivers.")
     await acme_page.page.get_by_role("button", name="Cancel").click()
     await expect(acme_page.page.locator("#trial-state")).to_have_text("cancelled")
-    result = await penstock.result(acme_page.page.url.rpartition("/")[2], timeout_s=5)
+    result = await penstock.result(acme_page.page.url.rpartition("/")[2], timeout_s=20)
     assert result.status.label == "cancelled"
 
 

@@ -77,7 +77,7 @@ async def attempt(penstock: Penstock, job_id: str, number: int = 1) -> asyncpg.R
 
 async def test_cancelled_queued_job_ends_at_once(penstock: Penstock) -> None:
     handle = await penstock.submit(JOB)
-    awaiting = asyncio.create_task(handle.result(timeout_s=2))
+    awaiting = asyncio.create_task(handle.result(timeout_s=20))
     await asyncio.sleep(0)
     assert await handle.cancel() is JobState.CANCELLED
     result = await awaiting
@@ -111,16 +111,16 @@ async def test_cancelled_running_jobs_call_is_stopped_and_counted_as_possibly_pa
     penstock: Penstock, simulator: Simulator, hanging: Handle, db: asyncpg.Connection
 ) -> None:
     await hanging.cancel()
-    await until(lambda: in_flight(simulator) == 0, within_s=3)
+    await until(lambda: in_flight(simulator) == 0, within_s=20)
 
     async def settled() -> bool:
         return (await attempt(penstock, hanging.job_id))["duration_ms"] is not None
 
-    await until(settled, within_s=3)
+    await until(settled, within_s=20)
     call = await attempt(penstock, hanging.job_id)
     assert (call["state"], call["error_kind"]) == (AttemptState.ABANDONED, "interrupted")
     assert call["error_message"] == "the job had ended while the call was under way"
-    assert (await hanging.result(timeout_s=1)).cost_usd == call["cost_usd"]
+    assert (await hanging.result(timeout_s=20)).cost_usd == call["cost_usd"]
     assert await db.fetchval("select sum(abandoned) from penstock.usage_hours") == 1
 
 
@@ -151,9 +151,9 @@ async def test_cancelled_running_job_gives_back_what_it_held_of_the_budget(
 
 async def test_job_is_cancelled_once(hanging: Handle) -> None:
     assert await hanging.cancel() is JobState.CANCELLED
-    first = await hanging.result(timeout_s=1)
+    first = await hanging.result(timeout_s=20)
     assert await hanging.cancel() is JobState.CANCELLED
-    assert await hanging.result(timeout_s=1) == first
+    assert await hanging.result(timeout_s=20) == first
 
 
 async def test_job_that_succeeded_says_so_when_it_is_cancelled(
@@ -163,7 +163,7 @@ async def test_job_that_succeeded_says_so_when_it_is_cancelled(
     handle = await penstock.submit(JOB)
     result = await handle.result(timeout_s=10)
     assert await handle.cancel() is JobState.SUCCEEDED
-    assert await handle.result(timeout_s=1) == result
+    assert await handle.result(timeout_s=20) == result
 
 
 async def test_unknown_job_is_not_cancelled_and_nothing_else_either(penstock: Penstock) -> None:
@@ -204,7 +204,7 @@ async def test_many_jobs_are_cancelled_whether_they_wait_or_run(
     states = await penstock.cancel_many([handle.job_id for handle in (*waiting, hanging)])
     assert set(states.values()) == {JobState.CANCELLED}
     assert len(states) == 21
-    await until(lambda: in_flight(simulator) == 0, within_s=3)
+    await until(lambda: in_flight(simulator) == 0, within_s=20)
     assert simulator.stats()["calls"] == 1
 
 
@@ -226,7 +226,7 @@ async def test_worker_that_is_not_told_finds_out_when_it_settles(
         return (await attempt(penstock, hanging.job_id))["state"] == AttemptState.SUCCEEDED
 
     await until(settled)
-    assert await penstock.result(hanging.job_id, timeout_s=5) == result
+    assert await penstock.result(hanging.job_id, timeout_s=20) == result
     call = await attempt(penstock, hanging.job_id)
     used = "select tokens_used_this_month from penstock.llm_configs"
     assert await db.fetchval(used) == call["input_tokens"] + call["output_tokens"]

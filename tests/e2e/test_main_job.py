@@ -60,7 +60,7 @@ async def test_result_is_readable_by_id_from_another_client(
     handle = await penstock.submit(job)
     await handle.result(timeout_s=10)
     async with Penstock.connect(settings=empty) as other:
-        assert (await other.result(handle.job_id, timeout_s=5)).output == "refund"
+        assert (await other.result(handle.job_id, timeout_s=20)).output == "refund"
 
 
 async def test_bulk_is_called_once_each(penstock: Penstock, work_for, simulator: Simulator) -> None:

@@ -44,10 +44,10 @@ async def test_failed_job_succeeds_once_its_cause_is_gone_and_it_is_requeued(
     success = await again.result(timeout_s=10)
     assert (success.ok, success.output, success.attempts) == (True, "refund", 2)
     assert again.job_id == first.job_id
-    assert await first.result(timeout_s=5) == success
-    assert await penstock.result(first.job_id, timeout_s=5) == success
+    assert await first.result(timeout_s=20) == success
+    assert await penstock.result(first.job_id, timeout_s=20) == success
     async with Penstock.connect(settings=penstock.settings) as other:
-        assert await other.result(first.job_id, timeout_s=5) == success
+        assert await other.result(first.job_id, timeout_s=20) == success
     assert simulator.stats()["calls"] == 2
     assert len(await usage()) == 2
 

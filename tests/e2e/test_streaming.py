@@ -33,7 +33,7 @@ async def test_stream_gives_the_text_of_the_result(penstock: Penstock, work_for,
     await work_for(model.partition("/")[0])
     handle = await penstock.submit(streamed(model))
     read = await asyncio.wait_for(text_of(handle), timeout=15)
-    result = await handle.result(timeout_s=5)
+    result = await handle.result(timeout_s=20)
     assert read == result.text
     assert result.usage.output_tokens > 0
 
@@ -66,7 +66,7 @@ async def test_stream_says_when_another_attempt_begins(
     await work_for("openai")
     handle = await penstock.submit(streamed())
     read = await asyncio.wait_for(text_of(handle), timeout=15)
-    result = await handle.result(timeout_s=5)
+    result = await handle.result(timeout_s=20)
     assert result.attempts == 2
     assert read == result.text
 

@@ -77,13 +77,13 @@ async def test_events_leave_no_task_behind_when_the_reader_goes(
     before = asyncio.all_tasks()
     events = events_of(penstock, job_id, after=None, readers=readers)
     reading = asyncio.ensure_future(anext(events))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while readers.count == 0:
             await asyncio.sleep(0)
     reading.cancel()
     await asyncio.gather(reading, return_exceptions=True)
     await events.aclose()
-    async with asyncio.timeout(5):  # the connection goes back to its pool
+    async with asyncio.timeout(20):  # the connection goes back to its pool
         while asyncio.all_tasks() - before:
             await asyncio.sleep(0)
     assert readers.count == 0

@@ -29,7 +29,7 @@ async def test_waits_end_when_they_are_stopped() -> None:
     waiting = asyncio.create_task(wait())
     await asyncio.sleep(0)
     waits.stop()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(10):
         assert await waiting
         assert await wait()  # one that comes late
 
@@ -44,7 +44,7 @@ async def test_server_that_stops_answers_long_polls_as_pending(
     )
     server = Server(config, app.state.serving)
     serving = asyncio.create_task(server.serve())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(10):
         while not server.started:
             await asyncio.sleep(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]

@@ -35,7 +35,7 @@ async def lapse_all(redis: ArqRedis, index: ProviderIndex) -> None:
 
 
 async def until(
-    condition: Callable[[], Awaitable[Any]], *, within_s: float = 10.0, every_s: float = 0.01
+    condition: Callable[[], Awaitable[Any]], *, within_s: float = 20.0, every_s: float = 0.01
 ) -> Any:
     """Wait for a condition to give something true, which is returned."""
     async with asyncio.timeout(within_s):

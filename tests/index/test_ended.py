@@ -104,7 +104,7 @@ async def test_ended_jobs_result_is_cached_and_announced(
     await pubsub.get_message(timeout=1)  # the confirmation
     end = end_of(job)
     await tell(redis, [end])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while (message := await pubsub.get_message(timeout=1)) is None:
             pass
     await pubsub.aclose()

@@ -38,7 +38,7 @@ async def _message(redis: ArqRedis, channel: str, release: Release, index: Provi
     await pubsub.subscribe(channel)
     await pubsub.get_message(timeout=1)  # the confirmation
     await index.release([release])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while (message := await pubsub.get_message(timeout=1)) is None:
             pass
     await pubsub.aclose()

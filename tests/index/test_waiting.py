@@ -112,10 +112,10 @@ async def test_result_that_was_there_before_comes_from_cache_or_record(
 ) -> None:
     handles = await _submit(penstock, 2)
     await _end(penstock, index, 2)
-    assert (await handles[0].result(timeout_s=2)).ok
+    assert (await handles[0].result(timeout_s=20)).ok
     await redis.flushall()
     async with Penstock.connect(settings=penstock.settings) as other:
-        assert (await other.result(handles[1].job_id, timeout_s=2)).ok
+        assert (await other.result(handles[1].job_id, timeout_s=20)).ok
 
 
 async def test_result_by_id_comes_to_a_client_that_asked_before_the_end(
@@ -136,7 +136,7 @@ async def test_result_by_id_comes_to_a_client_that_asked_before_the_end(
 
 async def test_result_of_an_unknown_id_is_refused(penstock: Penstock) -> None:
     with pytest.raises(UnknownJob):
-        await penstock.result(str(new_job().job_id), timeout_s=5)
+        await penstock.result(str(new_job().job_id), timeout_s=20)
 
 
 async def test_result_that_does_not_come_ends_in_a_timeout_and_the_job_goes_on(
@@ -146,7 +146,7 @@ async def test_result_that_does_not_come_ends_in_a_timeout_and_the_job_goes_on(
     with pytest.raises(ResultTimeout):
         await handle.result(timeout_s=0.05)
     await _end(penstock, index)
-    assert (await handle.result(timeout_s=5)).ok
+    assert (await handle.result(timeout_s=20)).ok
 
 
 async def test_two_tasks_may_await_one_job(penstock: Penstock, index: ProviderIndex) -> None:

@@ -146,7 +146,7 @@ async def test_requeue_does_not_take_an_unknown_cost_for_free(
 
 async def test_requeued_job_is_awaited_until_its_new_result(penstock: Penstock) -> None:
     job = await _failed(penstock)
-    first = await penstock.result(str(job.job_id), timeout_s=5)
+    first = await penstock.result(str(job.job_id), timeout_s=20)
     assert first.error is not None
     (handle,) = await penstock.requeue([str(job.job_id)])
     with pytest.raises(ResultTimeout):
@@ -219,7 +219,7 @@ async def test_requeue_lets_a_job_end_without_an_attempt_again(
         await _expire_again(penstock, job)
         numbers = "select array_agg(number order by number) from penstock.answers"
         assert await db.fetchval(numbers) == list(range(1 - end, 1))
-    assert (await penstock.result(str(job.job_id), timeout_s=5)).status is JobState.EXPIRED
+    assert (await penstock.result(str(job.job_id), timeout_s=20)).status is JobState.EXPIRED
 
 
 async def test_requeue_keeps_the_idempotency_key(

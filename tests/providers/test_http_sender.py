@@ -48,7 +48,7 @@ class Server:
         return f"http://127.0.0.1:{self.port}/v1/chat?a=b%20c"
 
     async def wait_until(self, holds: Callable[[], bool]) -> None:
-        async with self.changed, asyncio.timeout(5):
+        async with self.changed, asyncio.timeout(20):
             await self.changed.wait_for(holds)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -374,7 +374,7 @@ async def test_idle_connection_closed_by_the_server_is_replaced(sender: Sender) 
             response = await sender.send(post(server.url), timeout=PATIENT)
             assert response.content == b"ok"
             await server.wait_until(lambda: server.open_connections == 0)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 while not saw_close(sender):
                     await asyncio.sleep(0)
             assert (server.connections, len(server.requests)) == (done, done)

@@ -53,7 +53,7 @@ async def test_job_is_explained_and_cancelled(
     assert (code, "queued" in out) == (0, True), err
     code, out, err = await run(capsys, "jobs", "cancel", job_id, "--json")
     assert code == 0, err
-    assert (await penstock.result(job_id, timeout_s=5)).status.label == "cancelled"
+    assert (await penstock.result(job_id, timeout_s=20)).status.label == "cancelled"
 
 
 async def test_command_that_needs_the_servers_says_so(

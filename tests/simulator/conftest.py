@@ -60,7 +60,7 @@ class Caller:
         return await self.request("POST", url, whole, ANTHROPIC_HEADERS)
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not condition():
                 await asyncio.sleep(0.005)
 

@@ -33,7 +33,7 @@ class Contact(BaseModel):
 
 async def answered(job: AnyJob, **given: Any) -> Result:
     async with FakePenstock(**given) as penstock:
-        return await (await penstock.submit(job)).result(timeout_s=5)
+        return await (await penstock.submit(job)).result(timeout_s=20)
 
 
 async def test_generate_by_default_says_that_it_is_simulated() -> None:

@@ -166,7 +166,7 @@ async def test_held_job_times_out_and_goes_on_when_released(fake_penstock: FakeP
 
     fake_penstock.release()
 
-    assert (await handle.result(timeout_s=5)).ok
+    assert (await handle.result(timeout_s=20)).ok
 
 
 async def test_held_job_can_be_cancelled(fake_penstock: FakePenstock) -> None:
@@ -227,7 +227,7 @@ async def test_held_job_expires_at_its_deadline(fake_penstock: FakePenstock) -> 
 
     handle = await fake_penstock.submit(ASK.model_copy(update={"deadline": soon}))
 
-    assert (await handle.result(timeout_s=5)).status is JobState.EXPIRED
+    assert (await handle.result(timeout_s=20)).status is JobState.EXPIRED
 
 
 async def test_job_whose_deadline_has_passed_is_not_answered(fake_penstock: FakePenstock) -> None:
@@ -244,7 +244,7 @@ async def test_held_job_fails_after_its_longest_wait(fake_penstock: FakePenstock
 
     handle = await fake_penstock.submit(ASK.model_copy(update={"max_queue_wait_s": 0.01}))
 
-    error = (await handle.result(timeout_s=5)).error
+    error = (await handle.result(timeout_s=20)).error
     assert error is not None
     assert error.kind is ErrorKind.QUEUE_TIMEOUT
 
@@ -324,7 +324,7 @@ def test_sync_answers_without_an_event_loop() -> None:
     fake = FakePenstock(answers={"generate": "hi"})
 
     with fake.sync() as penstock:
-        assert penstock.call(ASK, timeout_s=5).text == "hi"
+        assert penstock.call(ASK, timeout_s=20).text == "hi"
         assert [result.text for result in penstock.map([ASK, ASK])] == ["hi", "hi"]
 
     assert fake.submitted == [ASK, ASK, ASK]
@@ -339,7 +339,7 @@ def test_sync_can_be_held_and_released_from_its_callers_thread() -> None:
         with pytest.raises(ResultTimeout):
             handle.result(timeout_s=0.01)
         fake.release()
-        assert handle.result(timeout_s=5).ok
+        assert handle.result(timeout_s=20).ok
 
 
 async def test_services_that_it_lacks_say_so(fake_penstock: FakePenstock) -> None:

@@ -196,7 +196,7 @@ async def test_held_run_times_out_and_can_be_cancelled_and_resumed(
     states = {row.state.label for row in await fake_penstock.jobs("acme")}
     fake_penstock.release()
     await handle.resume()
-    resumed = await handle.result(timeout_s=5)
+    resumed = await handle.result(timeout_s=20)
 
     assert (cancelled.status, states) == (RunState.CANCELLED, {"cancelled"})
     assert (resumed.ok, resumed.resumes) == (True, 1)
@@ -209,7 +209,7 @@ async def test_failed_run_resumes_what_did_not_succeed() -> None:
         failed = await handle.result()
         penstock.fails = None
         await handle.resume()
-        resumed = await handle.result(timeout_s=5)
+        resumed = await handle.result(timeout_s=20)
 
         items = await penstock.runs.items(handle.run_id, "sort")
 
@@ -227,9 +227,9 @@ async def test_run_that_fails_cancels_its_other_jobs() -> None:
 
     async with FakePenstock(answers={"sort": first_fails}) as penstock:
         with pytest.raises(RunFailed, match="1 of 2"):
-            await penstock.run(TICKETS, workspace="acme", inputs=INPUTS, timeout_s=5)
+            await penstock.run(TICKETS, workspace="acme", inputs=INPUTS, timeout_s=20)
         handles = await penstock.jobs("acme")
-        states = {(await penstock.result(row.job_id, timeout_s=5)).status.label for row in handles}
+        states = {(await penstock.result(row.job_id, timeout_s=20)).status.label for row in handles}
 
     assert states == {"failed", "cancelled"}
 

@@ -26,7 +26,7 @@ async def test_diversion_moves_a_whole_queue_to_the_next_route_each_job_once(
     async def moved() -> bool:
         return len(await waiting.queued("openai")) >= 500 and not await waiting.queued("fireworks")
 
-    await until(moved, within_s=5)
+    await until(moved, within_s=20)
     assert sorted(await waiting.queued("openai")) == sorted(jobs)
     assert await waiting.placed("openai") == jobs
 

