@@ -55,11 +55,11 @@ async def valkey(url: str) -> AsyncIterator[redis.asyncio.Redis]:
 
 @asynccontextmanager
 async def postgres(url: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(url, timeout=5)
+    connection = await asyncpg.connect(url, timeout=20)
     try:
         yield connection
     finally:
-        await connection.close(timeout=5)
+        await connection.close(timeout=20)
 
 
 def runs(pid: int) -> bool:
