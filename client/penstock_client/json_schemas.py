@@ -13,7 +13,10 @@ from penstock_schemas.errors import InvalidJob
 
 def schema_problem(schema: Mapping[str, Any]) -> str | None:
     """What keeps a JSON object from being a JSON Schema; None where nothing does."""
-    return _problem(orjson.dumps(schema))
+    try:
+        return _problem(orjson.dumps(schema))
+    except (RecursionError, orjson.JSONEncodeError) as error:
+        return f": {'nested too deeply' if isinstance(error, RecursionError) else error}"
 
 
 def check_schema(schema: Mapping[str, Any]) -> None:

@@ -56,6 +56,21 @@ _NO_TELEMETRY: Final[TelemetryConfig] = {
 }
 
 
+#: The routes of the API that need no place of their own.
+_PARTS: Final = (
+    job,
+    skills,
+    runs,
+    backfills,
+    config,
+    keys,
+    usage,
+    catalogue,
+    workspaces,
+    operations,
+)
+
+
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Builds the application; `settings` default to the `PENSTOCK_*` environment."""
 
@@ -101,18 +116,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     guards: Sequence[Dependency] = () if bounds.metrics_open else (Depends(Allowed("metrics")),)
     readings = readings_of(lambda: serving.connection.penstock)
     app.include_router(metrics_router(readings, guards=guards))
-    for part in (
-        job,
-        skills,
-        runs,
-        backfills,
-        config,
-        keys,
-        usage,
-        catalogue,
-        workspaces,
-        operations,
-    ):
+    for part in _PARTS:
         app.include_router(part.router)
     app.include_router(config.named)
     console.install(app)

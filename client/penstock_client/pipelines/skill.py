@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any, Self, cast
 
 import orjson
-from jsonschema.exceptions import SchemaError
 from jsonschema.exceptions import ValidationError as SchemaMismatch
 from jsonschema.validators import validator_for  # pyright: ignore[reportUnknownVariableType]
 from pydantic import (
@@ -24,6 +23,7 @@ from pydantic import (
 )
 from pydantic import Tag as Named
 
+from penstock_client.json_schemas import schema_problem
 from penstock_client.pipelines.plan import Plan, plan_of
 from penstock_client.pipelines.steps import ComputeStep, LLMStep
 from penstock_schemas.errors import InvalidJob
@@ -72,13 +72,9 @@ class Skill(BaseModel):
     def _check(self) -> Self:
         _ = self.plan
         if self.inputs is not None:
-            schema = cast("dict[str, Any]", self.inputs)
-            try:
-                validator_for(schema).check_schema(schema)
-            except SchemaError as error:
-                raise InvalidJob(
-                    f"inputs: is no JSON Schema: {error.message}", field="inputs"
-                ) from None
+            problem = schema_problem(cast("dict[str, Any]", self.inputs))
+            if problem is not None:
+                raise InvalidJob(f"inputs: is no JSON Schema{problem}", field="inputs")
         return self
 
     @classmethod
